@@ -1,0 +1,210 @@
+/* The nearest center of each row of a tile: filtered in float32, decided in float64.
+ *
+ * With x and c taken relative to a common shift, |x - c|^2 = |x|^2 + 2 (|c|^2 / 2 - x.c), so the center with the least
+ * score |c|^2 / 2 - x.c is the nearest. The scores are computed in float32, p fused multiply-adds each, and the least
+ * *two* are kept. Where these two differ by more than both can be wrong, the order is certain; all other rows are
+ * decided again by exact_argmin, in float64, from differences of the unshifted values. The labels are therefore those
+ * of a float64 brute-force search with ties to the lowest index, in every build and for every shift.
+ *
+ * Rounding (u = 2^-24, M the largest |c|, h = |c|^2 / 2): the shifted inputs are off by u each, the chain of p
+ * multiply-adds by (p + 1) u of the sum of its absolute terms, so a score is off by at most
+ * (p + 4) u (M^2 / 2 + |x| M); `certain` demands twice that, plus the float64 error of the decision itself.
+ * Anything not finite compares false there and is decided in float64.
+ */
+#ifndef FASTCLUSTER_EXT_ARGMIN_H
+#define FASTCLUSTER_EXT_ARGMIN_H
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include "matrix.h"
+
+/* Rows a tile: one register group (ARGMIN_GROUP rows) at a time goes past all centers, its coordinates in registers. */
+#define ARGMIN_VECTORS (VF_REGISTERS == 32 ? 4 : 2)
+#define ARGMIN_GROUP (ARGMIN_VECTORS * VF_LANES)
+#define ARGMIN_TILE 256
+/* Centers come in packs that share one pass over a row's coordinates. */
+#define ARGMIN_PACK 4
+
+typedef struct {
+    ptrdiff_t k, k_padded, p;
+    double *exact;    /* p x k_padded: the centers as they are, by column; +inf behind the last */
+    double *shift;    /* p: the mean center, float32-representable */
+    float *filter;    /* k_padded / 4 packs of p x 4: minus the shifted centers */
+    float *half_norm; /* k_padded: |c|^2 / 2 of the shifted centers; +inf behind the last */
+    double max_norm;  /* M */
+} centers_table;
+
+static inline ptrdiff_t centers_padded(ptrdiff_t k) { return (k + ARGMIN_PACK - 1) / ARGMIN_PACK * ARGMIN_PACK; }
+
+/* Bytes one table needs. */
+static inline size_t centers_table_bytes(ptrdiff_t k, ptrdiff_t p) {
+    size_t padded = (size_t)centers_padded(k);
+    return padded * p * sizeof(double) + p * sizeof(double) + padded * p * sizeof(float) + padded * sizeof(float);
+}
+
+/* Lay a table out in `memory` of centers_table_bytes(k, p). */
+static inline void centers_table_place(centers_table *table, ptrdiff_t k, ptrdiff_t p, void *memory) {
+    table->k = k;
+    table->p = p;
+    table->k_padded = centers_padded(k);
+    table->exact = (double *)memory;
+    table->shift = table->exact + table->k_padded * p;
+    table->filter = (float *)(table->shift + p);
+    table->half_norm = table->filter + table->k_padded * p;
+}
+
+/* Fill a table from k x p row-major centers. O(k p). */
+static inline void centers_table_fill(centers_table *table, const double *centers) {
+    const ptrdiff_t k = table->k, p = table->p, padded = table->k_padded;
+    for (ptrdiff_t i = 0; i < p; i++) {
+        double sum = 0;
+        for (ptrdiff_t j = 0; j < k; j++) {
+            sum += centers[j * p + i] / (double)k;
+            table->exact[i * padded + j] = centers[j * p + i];
+        }
+        for (ptrdiff_t j = k; j < padded; j++) table->exact[i * padded + j] = INFINITY;
+        table->shift[i] = fabs(sum) < FLT_MAX ? (double)(float)sum : 0.0;
+    }
+    double largest = 0;
+    for (ptrdiff_t j = 0; j < padded; j++) {
+        float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
+        double norm = 0;
+        for (ptrdiff_t i = 0; i < p; i++) {
+            const double value = j < k ? centers[j * p + i] - table->shift[i] : 0.0;
+            pack[i * ARGMIN_PACK] = (float)-value;
+            norm += value * value;
+        }
+        table->half_norm[j] = j < k ? (float)(0.5 * norm) : INFINITY;
+        if (norm > largest) largest = norm;
+    }
+    table->max_norm = sqrt(largest);
+}
+
+/* The least two of the scores so far, and whose the least is. */
+#define ARGMIN_UPDATE(r, score, index)                                                                                 \
+    do {                                                                                                               \
+        const vf s_ = (score);                                                                                         \
+        chosen[r] = vi_select(vf_less(s_, best[r]), (index), chosen[r]);                                               \
+        second[r] = vf_min(second[r], vf_max(best[r], s_));                                                            \
+        best[r] = vf_min(best[r], s_);                                                                                 \
+    } while (0)
+
+/* p <= 4, a constant here: coordinates stay in registers past all centers. */
+FC_INLINE void argmin_group_narrow(const centers_table *table, const float *columns, ptrdiff_t ld, int p, vf *best,
+                                   vf *second, vi *chosen) {
+    vf x[ARGMIN_VECTORS][4];
+    for (int r = 0; r < ARGMIN_VECTORS; r++) {
+        for (int i = 0; i < p; i++) x[r][i] = vf_load(columns + i * ld + r * VF_LANES);
+    }
+    for (ptrdiff_t j = 0; j < table->k; j++) {
+        const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
+        const vf half_norm = vf_set1(table->half_norm[j]);
+        const vi index = vi_set1((int32_t)j);
+        vf c[4];
+        for (int i = 0; i < p; i++) c[i] = vf_set1(pack[i * ARGMIN_PACK]);
+        for (int r = 0; r < ARGMIN_VECTORS; r++) {
+            vf score = half_norm;
+            for (int i = 0; i < p; i++) score = vf_fma(x[r][i], c[i], score);
+            ARGMIN_UPDATE(r, score, index);
+        }
+    }
+}
+
+/* Any p: a block of rows x one pack of centers in registers, one pass over the coordinates. */
+FC_INLINE void argmin_group_wide(const centers_table *table, const float *columns, ptrdiff_t ld, vf *best, vf *second,
+                                 vi *chosen) {
+    const ptrdiff_t p = table->p;
+    for (ptrdiff_t j = 0; j < table->k_padded; j += ARGMIN_PACK) {
+        const float *pack = table->filter + j * p;
+        vf score[ARGMIN_PACK][ARGMIN_VECTORS];
+        for (int q = 0; q < ARGMIN_PACK; q++) {
+            for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_set1(table->half_norm[j + q]);
+        }
+        for (ptrdiff_t i = 0; i < p; i++) {
+            vf x[ARGMIN_VECTORS];
+            for (int r = 0; r < ARGMIN_VECTORS; r++) x[r] = vf_load(columns + i * ld + r * VF_LANES);
+            for (int q = 0; q < ARGMIN_PACK; q++) {
+                const vf c = vf_set1(pack[i * ARGMIN_PACK + q]);
+                for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_fma(x[r], c, score[q][r]);
+            }
+        }
+        for (int q = 0; q < ARGMIN_PACK; q++) {
+            const vi index = vi_set1((int32_t)(j + q));
+            for (int r = 0; r < ARGMIN_VECTORS; r++) ARGMIN_UPDATE(r, score[q][r], index);
+        }
+    }
+}
+
+/* The nearest of all centers to one row, in float64; ties go to the lowest index. `row` is the row as it is. */
+static inline int32_t exact_argmin(const centers_table *table, const double *row, double *squared_distance) {
+    enum { BLOCK = 32 };
+    const ptrdiff_t padded = table->k_padded;
+    double least = INFINITY;
+    ptrdiff_t nearest = 0;
+    for (ptrdiff_t begin = 0; begin < padded; begin += BLOCK) {
+        const ptrdiff_t count = padded - begin < BLOCK ? padded - begin : BLOCK;
+        double squared[BLOCK] = {0};
+        for (ptrdiff_t i = 0; i < table->p; i++) {
+            const double *column = table->exact + i * padded + begin;
+            for (ptrdiff_t j = 0; j < count; j++) {
+                const double difference = row[i] - column[j];
+                squared[j] += difference * difference;
+            }
+        }
+        for (ptrdiff_t j = 0; j < count; j++) {
+            if (squared[j] < least) {
+                least = squared[j];
+                nearest = begin + j;
+            }
+        }
+    }
+    *squared_distance = least;
+    return (int32_t)nearest;
+}
+
+/* Labels of rows [start, start + count), count <= ARGMIN_TILE.
+ * columns: scratch, p x ARGMIN_TILE floats; row: scratch, p doubles; labels: ARGMIN_TILE int32, written. */
+static inline void argmin_tile(const centers_table *table, const matrix *points, ptrdiff_t start, ptrdiff_t count,
+                               float *columns, double *row, int32_t *labels) {
+    const ptrdiff_t p = table->p, ld = ARGMIN_TILE;
+    const double m = table->max_norm, rounding = 2.02 * (double)(p + 4) * 0x1p-24;
+    const vf slope = vf_set1((float)(rounding * m)), level = vf_set1((float)(rounding * m * m * 0.5 + FLT_MIN));
+    const vf curvature = vf_set1((float)(p + 4) * 0x1p-50f);
+    matrix_columns_f32(points, start, count, table->shift, columns, ld);
+    for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
+        vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
+        vi chosen[ARGMIN_VECTORS];
+        for (int r = 0; r < ARGMIN_VECTORS; r++) {
+            best[r] = second[r] = vf_set1(INFINITY);
+            chosen[r] = vi_set1(0);
+        }
+        switch (p) {
+        case 1: argmin_group_narrow(table, columns + begin, ld, 1, best, second, chosen); break;
+        case 2: argmin_group_narrow(table, columns + begin, ld, 2, best, second, chosen); break;
+        case 3: argmin_group_narrow(table, columns + begin, ld, 3, best, second, chosen); break;
+        case 4: argmin_group_narrow(table, columns + begin, ld, 4, best, second, chosen); break;
+        default: argmin_group_wide(table, columns + begin, ld, best, second, chosen);
+        }
+        for (int r = 0; r < ARGMIN_VECTORS; r++) {
+            const ptrdiff_t at = begin + r * VF_LANES;
+            vf norm = vf_set1(0);
+            for (ptrdiff_t i = 0; i < p; i++) {
+                const vf x = vf_load(columns + i * ld + at);
+                norm = vf_fma(x, x, norm);
+            }
+            const vf error = vf_fma(norm, curvature, vf_fma(vf_sqrt(norm), slope, level));
+            vi_store(labels + at, chosen[r]);
+            uint32_t certain = vm_bits(vf_less(error, vf_sub(second[r], best[r])));
+            for (uint32_t open = ~certain & (uint32_t)((1u << VF_LANES) - 1u); open; open &= open - 1) {
+                const ptrdiff_t lane = at + __builtin_ctz(open);
+                if (lane >= count) break;
+                double squared;
+                matrix_row_f64(points, start + lane, row);
+                labels[lane] = exact_argmin(table, row, &squared);
+            }
+        }
+    }
+}
+
+#endif

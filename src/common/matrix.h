@@ -1,0 +1,108 @@
+/* A read-only view of a caller's n x p array: any supported dtype, any strides, never copied.
+ *
+ * Kernels read it tile by tile through the functions below, which switch on the dtype once per tile. Adding a dtype
+ * means one code, one line in matrix_value and one in matrix.pxd.
+ */
+#ifndef FASTCLUSTER_EXT_MATRIX_H
+#define FASTCLUSTER_EXT_MATRIX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "simd.h"
+
+typedef enum { MATRIX_UINT8, MATRIX_UINT16, MATRIX_FLOAT32, MATRIX_FLOAT64 } matrix_dtype;
+
+typedef struct {
+    const char *data;
+    ptrdiff_t n_rows, n_columns;
+    ptrdiff_t row_stride, column_stride; /* bytes, may be negative */
+    matrix_dtype dtype;
+} matrix;
+
+/* `dtype` is a constant wherever this is called from a hot loop, so the switch folds away. */
+FC_INLINE double matrix_value(const char *at, matrix_dtype dtype) {
+    switch (dtype) {
+    case MATRIX_UINT8: return *(const uint8_t *)at;
+    case MATRIX_UINT16: return *(const uint16_t *)at;
+    case MATRIX_FLOAT32: return *(const float *)at;
+    default: return *(const double *)at;
+    }
+}
+
+/* One expression per dtype: calls `function(..., dtype)` with the dtype as a compile-time constant. */
+#define MATRIX_DISPATCH(view, function, ...)                                                                           \
+    switch ((view)->dtype) {                                                                                           \
+    case MATRIX_UINT8: function(view, __VA_ARGS__, MATRIX_UINT8); break;                                               \
+    case MATRIX_UINT16: function(view, __VA_ARGS__, MATRIX_UINT16); break;                                             \
+    case MATRIX_FLOAT32: function(view, __VA_ARGS__, MATRIX_FLOAT32); break;                                           \
+    default: function(view, __VA_ARGS__, MATRIX_FLOAT64); break;                                                       \
+    }
+
+/* float32 data less a float32-representable shift: one rounding, the same in single as in double precision. */
+FC_INLINE float matrix_shifted(const char *at, double shift, matrix_dtype dtype) {
+    if (dtype == MATRIX_FLOAT32) return *(const float *)at - (float)shift;
+    return (float)(matrix_value(at, dtype) - shift);
+}
+
+FC_INLINE void matrix_columns_f32_p(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
+                                    float *restrict out, ptrdiff_t ld, matrix_dtype dtype, ptrdiff_t p,
+                                    ptrdiff_t row_stride, ptrdiff_t column_stride) {
+    const char *row = view->data + start * row_stride;
+    for (ptrdiff_t r = 0; r < count; r++) {
+        for (ptrdiff_t i = 0; i < p; i++) {
+            out[i * ld + r] = matrix_shifted(row + r * row_stride + i * column_stride, shift[i], dtype);
+        }
+    }
+}
+
+FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
+                                        float *out, ptrdiff_t ld, matrix_dtype dtype) {
+    const ptrdiff_t item = dtype == MATRIX_UINT8 ? 1 : dtype == MATRIX_UINT16 ? 2 : dtype == MATRIX_FLOAT32 ? 4 : 8;
+    const ptrdiff_t p = view->n_columns;
+    if (view->column_stride == item && view->row_stride == item * p && p <= 4) {
+        /* Dense pixels: constant strides let the compiler turn this into vector loads and shuffles. */
+        if (p == 1) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 1, item, item);
+        else if (p == 2) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 2, 2 * item, item);
+        else if (p == 3) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 3, 3 * item, item);
+        else matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 4, 4 * item, item);
+    } else {
+        matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, p, view->row_stride, view->column_stride);
+    }
+}
+
+/* Rows [start, start + count) less `shift`, as float32 columns: out[i * ld + r]. Lanes from count to ld become 0. */
+static inline void matrix_columns_f32(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
+                                      float *out, ptrdiff_t ld) {
+    MATRIX_DISPATCH(view, matrix_columns_f32_typed, start, count, shift, out, ld)
+    if (count < ld) {
+        for (ptrdiff_t i = 0; i < view->n_columns; i++) memset(out + i * ld + count, 0, (ld - count) * sizeof(float));
+    }
+}
+
+FC_INLINE void matrix_columns_f64_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, double *restrict out,
+                                        ptrdiff_t ld, matrix_dtype dtype) {
+    const char *row = view->data + start * view->row_stride;
+    for (ptrdiff_t r = 0; r < count; r++, row += view->row_stride) {
+        for (ptrdiff_t i = 0; i < view->n_columns; i++) {
+            out[i * ld + r] = matrix_value(row + i * view->column_stride, dtype);
+        }
+    }
+}
+
+/* Rows [start, start + count), unchanged, as float64 columns: out[i * ld + r]. */
+static inline void matrix_columns_f64(const matrix *view, ptrdiff_t start, ptrdiff_t count, double *out, ptrdiff_t ld) {
+    MATRIX_DISPATCH(view, matrix_columns_f64_typed, start, count, out, ld)
+}
+
+FC_INLINE void matrix_row_f64_typed(const matrix *view, ptrdiff_t row, double *restrict out, matrix_dtype dtype) {
+    const char *at = view->data + row * view->row_stride;
+    for (ptrdiff_t i = 0; i < view->n_columns; i++) out[i] = matrix_value(at + i * view->column_stride, dtype);
+}
+
+/* One row, unchanged, in float64. */
+static inline void matrix_row_f64(const matrix *view, ptrdiff_t row, double *out) {
+    MATRIX_DISPATCH(view, matrix_row_f64_typed, row, out)
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* One vector type of float32 lanes and the few primitives the hot loops need.
+ *
+ * The width follows the instruction set a kernel is compiled for: 16 lanes with AVX-512, 8 with AVX2 + FMA, 4 with
+ * SSE4.1 or NEON, and 1 (plain C) anywhere else. Kernels use the names below and never an intrinsic of their own.
+ *
+ * Fused multiply-add is used where the instruction set has it, so results of vf_fma differ in the last bit between
+ * builds. Kernels therefore only use these vectors to *filter*: whatever vf_* cannot decide beyond its rounding error
+ * is decided again in float64, without contraction, and so alike in every build.
+ */
+#ifndef FASTCLUSTER_EXT_SIMD_H
+#define FASTCLUSTER_EXT_SIMD_H
+
+#include <stdint.h>
+
+#define FC_INLINE static inline __attribute__((always_inline))
+#define FC_ALIGN 64
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VF_LANES 16
+#define VF_REGISTERS 32
+typedef __m512 vf;
+typedef __m512i vi;
+typedef __mmask16 vm;
+FC_INLINE vf vf_set1(float a) { return _mm512_set1_ps(a); }
+FC_INLINE vi vi_set1(int32_t a) { return _mm512_set1_epi32(a); }
+FC_INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+FC_INLINE void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+FC_INLINE void vi_store(int32_t *p, vi a) { _mm512_storeu_si512((void *)p, a); }
+FC_INLINE vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+FC_INLINE vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+FC_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+FC_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+FC_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+FC_INLINE vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
+FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm512_mask_mov_epi32(b, m, a); }
+FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VF_LANES 8
+#define VF_REGISTERS 16
+typedef __m256 vf;
+typedef __m256i vi;
+typedef __m256 vm;
+FC_INLINE vf vf_set1(float a) { return _mm256_set1_ps(a); }
+FC_INLINE vi vi_set1(int32_t a) { return _mm256_set1_epi32(a); }
+FC_INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
+FC_INLINE void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
+FC_INLINE void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
+FC_INLINE vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+FC_INLINE vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+FC_INLINE vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+FC_INLINE vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+FC_INLINE vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+FC_INLINE vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
+FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
+FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+
+#elif defined(__SSE4_1__)
+#include <smmintrin.h>
+#define VF_LANES 4
+#define VF_REGISTERS 16
+typedef __m128 vf;
+typedef __m128i vi;
+typedef __m128 vm;
+FC_INLINE vf vf_set1(float a) { return _mm_set1_ps(a); }
+FC_INLINE vi vi_set1(int32_t a) { return _mm_set1_epi32(a); }
+FC_INLINE vf vf_load(const float *p) { return _mm_loadu_ps(p); }
+FC_INLINE void vf_store(float *p, vf a) { _mm_storeu_ps(p, a); }
+FC_INLINE void vi_store(int32_t *p, vi a) { _mm_storeu_si128((__m128i *)p, a); }
+FC_INLINE vf vf_add(vf a, vf b) { return _mm_add_ps(a, b); }
+FC_INLINE vf vf_sub(vf a, vf b) { return _mm_sub_ps(a, b); }
+FC_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
+FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+FC_INLINE vf vf_min(vf a, vf b) { return _mm_min_ps(a, b); }
+FC_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
+FC_INLINE vm vf_less(vf a, vf b) { return _mm_cmplt_ps(a, b); }
+FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm_blendv_epi8(b, a, _mm_castps_si128(m)); }
+FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
+
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define VF_LANES 4
+#define VF_REGISTERS 32
+typedef float32x4_t vf;
+typedef int32x4_t vi;
+typedef uint32x4_t vm;
+FC_INLINE vf vf_set1(float a) { return vdupq_n_f32(a); }
+FC_INLINE vi vi_set1(int32_t a) { return vdupq_n_s32(a); }
+FC_INLINE vf vf_load(const float *p) { return vld1q_f32(p); }
+FC_INLINE void vf_store(float *p, vf a) { vst1q_f32(p, a); }
+FC_INLINE void vi_store(int32_t *p, vi a) { vst1q_s32(p, a); }
+FC_INLINE vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
+FC_INLINE vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
+FC_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
+FC_INLINE vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+FC_INLINE vf vf_min(vf a, vf b) { return vminq_f32(a, b); }
+FC_INLINE vf vf_max(vf a, vf b) { return vmaxq_f32(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
+FC_INLINE vm vf_less(vf a, vf b) { return vcltq_f32(a, b); }
+FC_INLINE vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }
+FC_INLINE uint32_t vm_bits(vm m) {
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, bit));
+}
+
+#else
+#include <math.h>
+#define VF_LANES 1
+#define VF_REGISTERS 16
+typedef float vf;
+typedef int32_t vi;
+typedef int vm;
+FC_INLINE vf vf_set1(float a) { return a; }
+FC_INLINE vi vi_set1(int32_t a) { return a; }
+FC_INLINE vf vf_load(const float *p) { return *p; }
+FC_INLINE void vf_store(float *p, vf a) { *p = a; }
+FC_INLINE void vi_store(int32_t *p, vi a) { *p = a; }
+FC_INLINE vf vf_add(vf a, vf b) { return a + b; }
+FC_INLINE vf vf_sub(vf a, vf b) { return a - b; }
+FC_INLINE vf vf_mul(vf a, vf b) { return a * b; }
+FC_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+FC_INLINE vf vf_min(vf a, vf b) { return a < b ? a : b; }
+FC_INLINE vf vf_max(vf a, vf b) { return a > b ? a : b; }
+FC_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
+FC_INLINE vm vf_less(vf a, vf b) { return a < b; }
+FC_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
+FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+#endif
+
+#endif

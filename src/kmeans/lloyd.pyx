@@ -1,0 +1,236 @@
+"""Lloyd's algorithm: assign every row to its nearest center, move every center to the mean of its rows, repeat.
+
+Cost: O(n k p) a step, O(threads (k p + p)) working memory; no n x k matrix exists at any time, and labels are only
+written when they are asked for. Source: S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on
+Information Theory 28(2), 1982.
+
+Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in
+chunk order (chunks.pxd), so centers do not depend on threads or on the instruction set.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBuffer_Release
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange, threadid
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport int32_t
+
+from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
+from common.chunks cimport chunk_count, chunk_rows, slice_chunks
+from common.matrix cimport acquire_matrix, matrix, matrix_row_f64, weights_pointer
+from common.scratch cimport padded, scratch_allocate, scratch_free
+
+
+cdef extern from "kmeans/sums.h" nogil:
+    ptrdiff_t sums_stride(ptrdiff_t p) noexcept
+    ptrdiff_t sums_copies(ptrdiff_t k) noexcept
+
+
+cdef extern from "kmeans/lloyd.h" nogil:
+    enum:
+        COST_STRIDE
+    size_t lloyd_scratch_bytes(ptrdiff_t p) noexcept
+    void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
+                     ptrdiff_t stop, void* scratch, double* sums) noexcept
+    void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
+                        ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
+    void own_distances_chunk(const centers_table* table, const matrix* points, const int32_t* labels, ptrdiff_t start,
+                             ptrdiff_t stop, double* row, double* closest) noexcept
+    void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
+                      double* closest) noexcept
+    ptrdiff_t farthest_row(const double* closest, const double* weights, ptrdiff_t n) noexcept
+
+
+@cython.final
+cdef class _Pass:
+    """The rows, a table of centers, and the memory to go over all rows once; kept from one pass to the next."""
+
+    cdef:
+        Py_buffer buffer
+        bint acquired
+        matrix points
+        object weights_owner
+        const double* weights
+        centers_table table
+        void* memory
+        char* scratch
+        char* partials
+        size_t scratch_size, partial_size
+        ptrdiff_t k, p, rows, chunks, chunks_a_slice
+        int n_threads
+
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+        self.memory = NULL
+        acquire_matrix(points, &self.buffer, &self.points)
+        self.acquired = True
+        self.weights_owner = weights
+        self.weights = weights_pointer(weights)
+        self.k, self.p, self.n_threads = k, self.points.n_columns, n_threads
+        cdef double work = <double>k * self.p
+        self.rows = chunk_rows(work)
+        self.chunks = chunk_count(self.points.n_rows, self.rows)
+        cdef size_t sums = sums_copies(k) * k * sums_stride(self.p) * sizeof(double)
+        self.partial_size = padded(max(sums, <size_t>(k * COST_STRIDE * sizeof(double))))
+        self.chunks_a_slice = min(self.chunks, slice_chunks(work, self.rows, self.partial_size, n_threads))
+        self.scratch_size = padded(lloyd_scratch_bytes(self.p))
+        cdef size_t table_size = padded(centers_table_bytes(k, self.p))
+        self.memory = scratch_allocate(table_size + self.scratch_size * n_threads
+                                       + self.partial_size * self.chunks_a_slice)
+        centers_table_place(&self.table, k, self.p, self.memory)
+        self.scratch = <char*>self.memory + table_size
+        self.partials = self.scratch + self.scratch_size * n_threads
+
+    def __dealloc__(self):
+        scratch_free(self.memory)
+        if self.acquired:
+            PyBuffer_Release(&self.buffer)
+
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        """One assignment; totals (k x stride) becomes the weighted sums and weights by cluster."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
+        centers_table_fill(&self.table, &centers[0, 0])
+        totals[:] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    lloyd_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
+                                min((chunk + 1) * self.rows, self.points.n_rows),
+                                self.scratch + threadid() * self.scratch_size,
+                                <double*>(self.partials + (chunk - first) * self.partial_size))
+                for chunk in range(first, last):
+                    self.add(chunk - first, size, &totals[0])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef int evaluate(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        """One assignment with its labels; costs (k x COST_STRIDE) becomes inertia, weight and rows by cluster."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
+        centers_table_fill(&self.table, &centers[0, 0])
+        costs[:, :] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    evaluate_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
+                                   min((chunk + 1) * self.rows, self.points.n_rows),
+                                   self.scratch + threadid() * self.scratch_size,
+                                   <double*>(self.partials + (chunk - first) * self.partial_size), &labels[0])
+                for chunk in range(first, last):
+                    self.add(chunk - first, size, &costs[0, 0])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void add(self, ptrdiff_t slot, ptrdiff_t size, double* totals) noexcept nogil:
+        """Partial results of one chunk onto the totals (float64, in chunk order)."""
+        cdef const double* partial = <const double*>(self.partials + slot * self.partial_size)
+        cdef ptrdiff_t i
+        for i in range(size):
+            totals[i] += partial[i]
+
+
+cdef int _refill(_Pass rows, const double[:, ::1] centers, const double[::1] weights_by_cluster,
+                 double[:, ::1] moved) except -1:
+    """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
+
+    After each such move the cost of the rows is taken with the new center, so that two empty clusters never share a
+    place. O(n p) a move; none of the other centers changes.
+    """
+    cdef ptrdiff_t n = rows.points.n_rows, j, chunk, farthest
+    cdef int32_t[::1] labels = _empty(n, "int32")
+    cdef double[::1] closest = _empty(n, "float64")
+    rows.evaluate(centers, _empty((rows.k, COST_STRIDE), "float64"), labels)
+    with nogil:
+        for chunk in prange(rows.chunks, num_threads=rows.n_threads, schedule="dynamic"):
+            own_distances_chunk(&rows.table, &rows.points, &labels[0], chunk * rows.rows,
+                                min((chunk + 1) * rows.rows, n),
+                                <double*>(rows.scratch + threadid() * rows.scratch_size), &closest[0])
+    for j in range(rows.k):
+        if weights_by_cluster[j] > 0:
+            continue
+        farthest = farthest_row(&closest[0], rows.weights, n)
+        matrix_row_f64(&rows.points, farthest, &moved[j, 0])
+        with nogil:
+            for chunk in prange(rows.chunks, num_threads=rows.n_threads, schedule="dynamic"):
+                closer_chunk(&rows.points, &moved[j, 0], chunk * rows.rows, min((chunk + 1) * rows.rows, n),
+                             <double*>(rows.scratch + threadid() * rows.scratch_size), &closest[0])
+        PyErr_CheckSignals()
+    return 0
+
+
+cdef object _empty(shape, dtype):
+    import numpy
+    return numpy.empty(shape, dtype)
+
+
+def lloyd(points, const double[::1] weights, double[:, ::1] centers, *, ptrdiff_t max_iter, double tolerance,
+          int n_threads, observer=None):
+    """Iterate until the centers stand still, move by no more than `tolerance` in all, or max_iter steps are done.
+
+    points: n x p, uint8, uint16, float32 or float64                                    IN
+    weights: n, or None for ones; not all zero                                          IN
+    centers: k x p, the initial centers; on return the last ones                        INOUT
+    tolerance: bound on the sum of squared center movements of one step
+    observer: called as observer(iteration, centers, shift) with copies after each assignment, or None; iteration
+        counts from 1, centers are those assigned to, shift is the sum of squared movements that follows;
+        a true return value ends the iteration there
+    Returns (n_iter, converged).
+    """
+    cdef ptrdiff_t k = centers.shape[0], p = centers.shape[1], stride = sums_stride(p), iteration = 0, i, j
+    cdef _Pass rows = _Pass(points, weights, k, n_threads)
+    cdef double[::1] totals = _empty(k * stride, "float64")
+    cdef double[:, ::1] moved = _empty((k, p), "float64")
+    cdef double[::1] cluster_weights = _empty(k, "float64")
+    cdef double shift, difference
+    cdef bint empties, converged = False, stop = False
+    while iteration < max_iter and not converged and not stop:
+        iteration += 1
+        rows.sums(centers, totals)
+        empties = False
+        for j in range(k):
+            cluster_weights[j] = totals[j * stride + p]
+            if cluster_weights[j] > 0:
+                for i in range(p):
+                    moved[j, i] = totals[j * stride + i] / cluster_weights[j]
+            else:
+                empties = True
+        if empties:
+            _refill(rows, centers, cluster_weights, moved)
+        shift = 0
+        for j in range(k):
+            for i in range(p):
+                difference = moved[j, i] - centers[j, i]
+                shift += difference * difference
+        if observer is not None:
+            stop = bool(observer(iteration, centers.copy().base, shift))
+        centers[:, :] = moved
+        converged = shift <= tolerance
+    return iteration, converged
+
+
+def assign(points, const double[::1] weights, double[:, ::1] centers, int32_t[::1] labels, *, int n_threads):
+    """Labels of all rows, and what each cluster costs; a center that gets no weight is moved first, until none does.
+
+    points, weights: as for lloyd                                                       IN
+    centers: k x p; changed only where a cluster was empty                              INOUT
+    labels: n                                                                           OUT
+    Returns costs, k x 4 float64: weighted squared distances, weight, number of rows, nothing.
+    """
+    cdef ptrdiff_t k = centers.shape[0], j
+    cdef _Pass rows = _Pass(points, weights, k, n_threads)
+    cdef double[:, ::1] costs = _empty((k, COST_STRIDE), "float64")
+    cdef double[:, ::1] moved
+    cdef double[::1] cluster_weights
+    cdef bint empties = True
+    while True:
+        rows.evaluate(centers, costs, labels)
+        empties = False
+        for j in range(k):
+            empties = empties or costs[j, 1] <= 0
+        if not empties:
+            return costs.base
+        # A moved center sits on a row no other center sits on, and keeps it; so this ends after at most k rounds.
+        moved = centers.copy()
+        cluster_weights = costs[:, 1].copy()
+        _refill(rows, centers, cluster_weights, moved)
+        centers[:, :] = moved

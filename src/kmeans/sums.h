@@ -1,0 +1,71 @@
+/* Adding the rows of a tile up by label: weighted sums of the coordinates, and the weights. Accumulators: float64.
+ *
+ * A cluster's accumulator is p sums, then the weight, padded to whole 32-byte vectors. Rows that follow each other
+ * often share a label, and an addition to memory must wait for the previous one to the same place (about 10 cycles);
+ * with few clusters, consecutive rows therefore go to SUMS_COPIES accumulators in turn, added up in order at the end.
+ */
+#ifndef FASTCLUSTER_EXT_SUMS_H
+#define FASTCLUSTER_EXT_SUMS_H
+
+#include "common/matrix.h"
+
+#define SUMS_COPIES 4
+#define SUMS_COPIES_MOST_CLUSTERS 64
+
+typedef double sums_vector __attribute__((vector_size(32), aligned(8)));
+
+static inline ptrdiff_t sums_stride(ptrdiff_t p) { return (p + 1 + 3) / 4 * 4; }
+static inline ptrdiff_t sums_copies(ptrdiff_t k) { return k <= SUMS_COPIES_MOST_CLUSTERS ? SUMS_COPIES : 1; }
+
+FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                               const int32_t *labels, double *sums, ptrdiff_t copy_size, matrix_dtype dtype, int p,
+                               ptrdiff_t row_stride, ptrdiff_t column_stride) {
+    const char *at = view->data + start * row_stride;
+    for (ptrdiff_t r = 0; r < count; r++, at += row_stride) {
+        double *accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * 4;
+        sums_vector row = {0, 0, 0, 0};
+        for (int i = 0; i < p; i++) row[i] = matrix_value(at + i * column_stride, dtype);
+        row[p] = 1.0;
+        if (weights) row *= weights[r];
+        *(sums_vector *)accumulator += row;
+    }
+}
+
+FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                              const int32_t *labels, double *sums, ptrdiff_t k, matrix_dtype dtype) {
+    const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = view->column_stride;
+    const ptrdiff_t copy_size = sums_copies(k) > 1 ? k * sums_stride(p) : 0;
+    if (p == 3) {
+        sums_add_narrow(view, start, count, weights, labels, sums, copy_size, dtype, 3, rs, cs);
+    } else if (p == 2) {
+        sums_add_narrow(view, start, count, weights, labels, sums, copy_size, dtype, 2, rs, cs);
+    } else if (p == 1) {
+        sums_add_narrow(view, start, count, weights, labels, sums, copy_size, dtype, 1, rs, cs);
+    } else {
+        const ptrdiff_t stride = sums_stride(p);
+        const char *at = view->data + start * rs;
+        for (ptrdiff_t r = 0; r < count; r++, at += rs) {
+            double *restrict accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * stride;
+            const double weight = weights ? weights[r] : 1.0;
+            for (ptrdiff_t i = 0; i < p; i++) accumulator[i] += weight * matrix_value(at + i * cs, dtype);
+            accumulator[p] += weight;
+        }
+    }
+}
+
+/* Adds rows [start, start + count) to `sums`: sums_copies(k) blocks of k x sums_stride(p) doubles.
+ * weights: of these rows, or NULL for ones. start must be a multiple of SUMS_COPIES. */
+static inline void sums_add(const matrix *points, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                            const int32_t *labels, double *sums, ptrdiff_t k) {
+    MATRIX_DISPATCH(points, sums_add_typed, start, count, weights, labels, sums, k)
+}
+
+/* Adds the copies up into the first. */
+static inline void sums_fold(double *sums, ptrdiff_t k, ptrdiff_t p) {
+    const ptrdiff_t size = k * sums_stride(p);
+    for (ptrdiff_t copy = 1; copy < sums_copies(k); copy++) {
+        for (ptrdiff_t i = 0; i < size; i++) sums[i] += sums[copy * size + i];
+    }
+}
+
+#endif
