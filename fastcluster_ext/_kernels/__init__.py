@@ -21,7 +21,7 @@ except ImportError as error:
         "run `pip install -e .`, or leave the checkout's folder to import the installed package."
     ) from error
 
-__all__ = ["built", "isa", "load", "runtime"]
+__all__ = ["ENVIRONMENT", "built", "isa", "load", "runtime"]
 
 ENVIRONMENT = "FASTCLUSTER_EXT_ISA"
 

@@ -1,0 +1,58 @@
+"""Large arrays are asked for before they are allocated, so that too much is an error and not a killed process."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["allocate", "available_bytes"]
+
+# Below this an allocation is not worth a look at the machine's memory.
+_UNCHECKED_BYTES = 1 << 26
+
+
+def available_bytes() -> float:
+    """Bytes that can still be allocated: free memory, the control group's and the address space's limits."""
+    limits = [math.inf]
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits.append(1024.0 * float(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
+    for limit_file, usage_file in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):
+            limits.append(float(Path(limit_file).read_text()) - float(Path(usage_file).read_text()))
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        address_space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if address_space != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            limits.append(address_space - pages * resource.getpagesize())
+    return max(0.0, min(limits))
+
+
+def allocate(shape: int | tuple[int, ...], dtype: npt.DTypeLike, purpose: str) -> npt.NDArray[Any]:
+    """Return an uninitialised C-ordered array.
+
+    Raises
+    ------
+    MemoryError
+        Naming the bytes and the purpose, before anything is allocated, if they are more than the machine has left.
+    """
+    dimensions = (shape,) if isinstance(shape, int) else shape
+    wanted = math.prod(dimensions) * np.dtype(dtype).itemsize
+    if wanted > _UNCHECKED_BYTES:
+        available = available_bytes()
+        if wanted > available:
+            raise MemoryError(f"{purpose} would take {wanted} bytes, but only {int(available)} are available")
+    try:
+        return np.empty(dimensions, dtype=dtype)
+    except (MemoryError, ValueError) as error:
+        raise MemoryError(f"{purpose} would take {wanted} bytes, which cannot be allocated") from error
