@@ -1,0 +1,19 @@
+"""Fast, exact clustering: compiled kernels behind a thin NumPy API."""
+
+from fastcluster_ext._config import show_config
+from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
+from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ColorHistogram",
+    "KMeansResult",
+    "KMeansStep",
+    "QuantizedImage",
+    "__version__",
+    "kmeans",
+    "kmeans_plusplus",
+    "quantize",
+    "show_config",
+]

@@ -208,29 +208,26 @@ def lloyd(points, const double[::1] weights, double[:, ::1] centers, *, ptrdiff_
     return iteration, converged
 
 
-def assign(points, const double[::1] weights, double[:, ::1] centers, int32_t[::1] labels, *, int n_threads):
-    """Labels of all rows, and what each cluster costs; a center that gets no weight is moved first, until none does.
+def evaluate(points, const double[::1] weights, const double[:, ::1] centers, int32_t[::1] labels, *, int n_threads):
+    """Labels of all rows, and what each cluster costs.
 
-    points, weights: as for lloyd                                                       IN
-    centers: k x p; changed only where a cluster was empty                              INOUT
+    points, weights: as for lloyd; centers: k x p                                       IN
     labels: n                                                                           OUT
     Returns costs, k x 4 float64: weighted squared distances, weight, number of rows, nothing.
     """
-    cdef ptrdiff_t k = centers.shape[0], j
-    cdef _Pass rows = _Pass(points, weights, k, n_threads)
-    cdef double[:, ::1] costs = _empty((k, COST_STRIDE), "float64")
-    cdef double[:, ::1] moved
-    cdef double[::1] cluster_weights
-    cdef bint empties = True
-    while True:
-        rows.evaluate(centers, costs, labels)
-        empties = False
-        for j in range(k):
-            empties = empties or costs[j, 1] <= 0
-        if not empties:
-            return costs.base
-        # A moved center sits on a row no other center sits on, and keeps it; so this ends after at most k rounds.
-        moved = centers.copy()
-        cluster_weights = costs[:, 1].copy()
-        _refill(rows, centers, cluster_weights, moved)
-        centers[:, :] = moved
+    cdef _Pass rows = _Pass(points, weights, centers.shape[0], n_threads)
+    cdef double[:, ::1] costs = _empty((centers.shape[0], COST_STRIDE), "float64")
+    rows.evaluate(centers, costs, labels)
+    return costs.base
+
+
+def refill(points, const double[::1] weights, double[:, ::1] centers, const double[::1] cluster_weights, *,
+           int n_threads):
+    """Move the centers without weight, each in turn, onto the row that is then farthest from all centers.
+
+    points, weights: as for lloyd; cluster_weights: k, as `evaluate` found them         IN
+    centers: k x p                                                                      INOUT
+    """
+    cdef double[:, ::1] moved = centers.copy()
+    _refill(_Pass(points, weights, centers.shape[0], n_threads), centers, cluster_weights, moved)
+    centers[:, :] = moved
