@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -343,6 +344,9 @@ class _Problem:
             points, weights = self.groups.points, _grouped_weights(self.groups, weights)
         _check_distinct(points, weights, k)
         self.points, self.weights = points, weights
+        kernel = _kernels.load("lloyd")
+        search = kernel.BoxSearch if _boxes_pay(points, k) else kernel.PlainSearch
+        self.search = search(points, weights, k, threads)
         self.mean = np.empty(points.shape[1])
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
             points, weights, self.mean, n_threads=threads
@@ -356,6 +360,10 @@ class _Problem:
     def expand(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Labels of all rows from labels of the points."""
         return labels if self.groups is None else self.groups.expand(labels).reshape(-1)
+
+
+def _boxes_pay(points: Array, k: int) -> bool:
+    return os.environ.get("BOX", "1") == "1"
 
 
 @dataclass
@@ -470,36 +478,32 @@ def _lloyd(
     problem: _Problem, centers: Floats, max_iter: int, tol: float, history: bool, callback: Callback | None
 ) -> _Run:
     """One run from given centers, which are overwritten."""
-    kernel = _kernels.load("lloyd")
-    points, weights, threads = problem.points, problem.weights, problem.threads
+    search = problem.search
     steps: list[KMeansStep] = []
 
     def observe(iteration: int, at: Floats, shift: float) -> Any:
         if history:
             labels = np.empty(len(points), dtype=_LABELS)
-            costs = kernel.evaluate(points, weights, at, labels, n_threads=threads)
+            costs = problem.search.evaluate(at, labels)
             step = KMeansStep(iteration, at, shift, problem.expand(labels), float(costs[:, 0].sum()))
             steps.append(step)
         else:
             step = KMeansStep(iteration, at, shift)
         return callback is not None and callback(step)
 
-    n_iter, converged = kernel.lloyd(
-        points,
-        weights,
+    n_iter, converged = search.lloyd(
         centers,
         max_iter=max_iter,
         tolerance=tol * problem.mean_variance,
-        n_threads=threads,
         observer=observe if history or callback is not None else None,
     )
-    labels = _memory.allocate(len(points), _LABELS, "the labels")
+    labels = _memory.allocate(len(problem.points), _LABELS, "the labels")
     while True:
-        costs = kernel.evaluate(points, weights, centers, labels, n_threads=threads)
+        costs = search.evaluate(centers, labels)
         if costs[:, 1].all():
             return _Run(labels, centers, costs, n_iter, converged, tuple(steps))
         # The last movement emptied a cluster. A refilled center keeps the point it sits on, so this ends.
-        kernel.refill(points, weights, centers, costs[:, 1].copy(), n_threads=threads)
+        search.refill(centers, costs[:, 1].copy())
 
 
 def _result(problem: _Problem, run: _Run, feature_names: tuple[str, ...]) -> KMeansResult:
