@@ -14,12 +14,17 @@
 
 #define KDTREE_TILE 256
 #define KDTREE_MOST_COLUMNS 8
+#define KDTREE_ABREAST 8
+
+typedef struct {
+    float threshold; /* rows below it go left */
+    int32_t side;    /* the column it is compared with */
+} kdtree_node;
 
 typedef struct {
     ptrdiff_t p, depth;
-    int32_t *side;     /* 2**depth: the column a node is split along */
-    float *threshold;  /* 2**depth: rows below it go left */
-    double *shift;     /* p: taken off all rows before they meet a threshold */
+    kdtree_node *nodes; /* 2**depth: the inner nodes, from 1 */
+    double *shift;      /* p: taken off all rows before they meet a threshold */
 } kdtree;
 
 /* Moves the `middle`-th least row by column `side` of rows [begin, end) into place, lesser ones before it (Hoare). */
@@ -66,8 +71,8 @@ static void kdtree_split(kdtree *tree, ptrdiff_t node, float *sample, ptrdiff_t 
         }
     }
     if (begin < end) kdtree_select(sample, p, begin, end, middle, side);
-    tree->side[node] = side;
-    tree->threshold[node] = begin < end ? sample[middle * p + side] : 0;
+    tree->nodes[node].side = side;
+    tree->nodes[node].threshold = begin < end ? sample[middle * p + side] : 0;
     kdtree_split(tree, 2 * node, sample, begin, middle);
     kdtree_split(tree, 2 * node + 1, sample, middle, end);
 }
@@ -79,12 +84,17 @@ static inline void kdtree_descend(const kdtree *tree, const matrix *points, ptrd
         const ptrdiff_t count = stop - at < KDTREE_TILE ? stop - at : KDTREE_TILE;
         int32_t node[KDTREE_TILE];
         matrix_columns_f32(points, at, count, tree->shift, columns, KDTREE_TILE);
-        for (ptrdiff_t r = 0; r < KDTREE_TILE; r++) node[r] = 1;
-        for (ptrdiff_t level = 0; level < tree->depth; level++) {
-            for (int32_t r = 0; r < KDTREE_TILE; r++) {
-                const int32_t above = columns[tree->side[node[r]] * KDTREE_TILE + r] >= tree->threshold[node[r]];
-                node[r] = 2 * node[r] + above;
+        for (ptrdiff_t r = 0; r < KDTREE_TILE; r += KDTREE_ABREAST) {
+            /* A descent waits for its loads; several at once, all in registers, fill the wait. */
+            int32_t at_node[KDTREE_ABREAST];
+            for (int a = 0; a < KDTREE_ABREAST; a++) at_node[a] = 1;
+            for (ptrdiff_t level = 0; level < tree->depth; level++) {
+                for (int a = 0; a < KDTREE_ABREAST; a++) {
+                    const kdtree_node split = tree->nodes[at_node[a]];
+                    at_node[a] = 2 * at_node[a] + (columns[split.side * KDTREE_TILE + r + a] >= split.threshold);
+                }
             }
+            for (int a = 0; a < KDTREE_ABREAST; a++) node[r + a] = at_node[a];
         }
         for (ptrdiff_t r = 0; r < count; r++) leaves[at + r] = (uint32_t)(node[r] - ((int32_t)1 << tree->depth));
     }
@@ -97,23 +107,39 @@ static inline void kdtree_count(const uint32_t *leaves, ptrdiff_t start, ptrdiff
     for (ptrdiff_t r = start; r < stop; r++) counts[leaves[r]]++;
 }
 
+/* `size` is a constant at each call that matters: a copy is then a move or two. */
+FC_INLINE void kdtree_copy_rows(const uint32_t *leaves, const matrix *points, ptrdiff_t start, ptrdiff_t stop,
+                                ptrdiff_t *places, char *sorted, uint32_t *order, size_t size) {
+    const char *from = points->data + start * points->row_stride;
+    for (ptrdiff_t r = start; r < stop; r++, from += points->row_stride) {
+        const ptrdiff_t place = places[leaves[r]]++;
+        memcpy(sorted + place * (ptrdiff_t)size, from, size);
+        order[place] = (uint32_t)r;
+    }
+}
+
 /* Rows [start, stop) to their places: `places` holds the next free place of each leaf for this range of rows.
  * points are copied as they are, row after row, to `sorted`; order[place] = row. */
-static inline void kdtree_scatter(const uint32_t *leaves, const matrix *points, const double *weights, ptrdiff_t start,
-                                  ptrdiff_t stop, ptrdiff_t *places, char *sorted, double *sorted_weights,
-                                  uint32_t *order) {
-    const ptrdiff_t p = points->n_columns;
-    const ptrdiff_t item = points->dtype == MATRIX_UINT8    ? 1
-                           : points->dtype == MATRIX_UINT16  ? 2
-                           : points->dtype == MATRIX_FLOAT32 ? 4
-                                                             : 8;
-    for (ptrdiff_t r = start; r < stop; r++) {
-        const char *from = points->data + r * points->row_stride;
-        const ptrdiff_t place = places[leaves[r]]++;
-        char *to = sorted + place * p * item;
-        for (ptrdiff_t c = 0; c < p; c++) memcpy(to + c * item, from + c * points->column_stride, (size_t)item);
-        if (weights) sorted_weights[place] = weights[r];
-        order[place] = (uint32_t)r;
+static inline void kdtree_scatter(const uint32_t *leaves, const matrix *points, ptrdiff_t start, ptrdiff_t stop,
+                                  ptrdiff_t *places, char *sorted, uint32_t *order) {
+    const ptrdiff_t p = points->n_columns, item = (ptrdiff_t)1 << points->dtype;
+    if (points->column_stride != item) {
+        for (ptrdiff_t r = start; r < stop; r++) {
+            const ptrdiff_t place = places[leaves[r]]++;
+            for (ptrdiff_t c = 0; c < p; c++) {
+                memcpy(sorted + (place * p + c) * item,
+                       points->data + r * points->row_stride + c * points->column_stride, (size_t)item);
+            }
+            order[place] = (uint32_t)r;
+        }
+        return;
+    }
+    switch (p * item) {
+    case 3: kdtree_copy_rows(leaves, points, start, stop, places, sorted, order, 3); break;
+    case 12: kdtree_copy_rows(leaves, points, start, stop, places, sorted, order, 12); break;
+    case 16: kdtree_copy_rows(leaves, points, start, stop, places, sorted, order, 16); break;
+    case 24: kdtree_copy_rows(leaves, points, start, stop, places, sorted, order, 24); break;
+    default: kdtree_copy_rows(leaves, points, start, stop, places, sorted, order, (size_t)(p * item));
     }
 }
 

@@ -178,16 +178,8 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
             sums_add(&tree->points, at, count, weights, labels, visit->sums, visit->k);
             continue;
         }
-        for (ptrdiff_t r = 0; r < count; r++) {
-            const double weight = weights ? weights[r] : 1.0, *center = visit->centers + (ptrdiff_t)labels[r] * p;
-            double *cost = visit->costs + (ptrdiff_t)labels[r] * COST_STRIDE, squared = 0;
-            matrix_row_f64(&tree->points, at + r, row);
-            for (ptrdiff_t i = 0; i < p; i++) squared += (row[i] - center[i]) * (row[i] - center[i]);
-            cost[COST_INERTIA] += weight * squared;
-            cost[COST_WEIGHT] += weight;
-            cost[COST_ROWS] += 1.0;
-            visit->labels[tree->order[at + r]] = labels[r];
-        }
+        costs_add(&tree->points, at, count, weights, labels, visit->centers, visit->costs);
+        for (ptrdiff_t r = 0; r < count; r++) visit->labels[tree->order[at + r]] = labels[r];
     }
 }
 

@@ -28,20 +28,20 @@ import numpy as np
 
 
 cdef extern from "kmeans/sums.h" nogil:
+    enum:
+        COST_STRIDE
     ptrdiff_t sums_stride(ptrdiff_t p) noexcept
     ptrdiff_t sums_copies(ptrdiff_t k) noexcept
     void sums_fold(double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
 
 
 cdef extern from "kmeans/lloyd.h" nogil:
-    enum:
-        COST_STRIDE
     size_t lloyd_scratch_bytes(ptrdiff_t p) noexcept
     void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
                      ptrdiff_t stop, void* scratch, double* sums) noexcept
-    void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
-                        ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
-    void own_distances_chunk(const centers_table* table, const matrix* points, const int32_t* labels, ptrdiff_t start,
+    void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
+                        ptrdiff_t start, ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
+    void own_distances_chunk(const matrix* points, const double* centers, const int32_t* labels, ptrdiff_t start,
                              ptrdiff_t stop, double* row, double* closest) noexcept
     void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
                       double* closest) noexcept
@@ -52,20 +52,20 @@ cdef extern from "common/kdtree.h" nogil:
     enum:
         KDTREE_TILE
         KDTREE_MOST_COLUMNS
+    ctypedef struct kdtree_node:
+        pass
     ctypedef struct kdtree:
         ptrdiff_t p
         ptrdiff_t depth
-        int32_t* side
-        float* threshold
+        kdtree_node* nodes
         double* shift
     void kdtree_split(kdtree* tree, ptrdiff_t node, float* sample, ptrdiff_t begin, ptrdiff_t end) noexcept
     void kdtree_descend(const kdtree* tree, const matrix* points, ptrdiff_t start, ptrdiff_t stop, float* columns,
                         uint32_t* leaves) noexcept
     void kdtree_count(const uint32_t* leaves, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_leaves,
                       ptrdiff_t* counts) noexcept
-    void kdtree_scatter(const uint32_t* leaves, const matrix* points, const double* weights, ptrdiff_t start,
-                        ptrdiff_t stop, ptrdiff_t* places, char* sorted, double* sorted_weights,
-                        uint32_t* order) noexcept
+    void kdtree_scatter(const uint32_t* leaves, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
+                        ptrdiff_t* places, char* sorted, uint32_t* order) noexcept
 
 
 cdef extern from "kmeans/filtering.h" nogil:
@@ -96,7 +96,7 @@ cdef extern from "kmeans/filtering.h" nogil:
 
 cdef enum:
     BOX_ROWS = 128          # rows a leaf, about; see benchmarks/bench_kmeans.py
-    BOX_SAMPLE_PER_LEAF = 8
+    BOX_SAMPLE_PER_LEAF = 4
     BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
     BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
 
@@ -176,7 +176,7 @@ cdef class PlainSearch:
             last = min(first + self.chunks_a_slice, self.chunks)
             with nogil:
                 for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    evaluate_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
+                    evaluate_chunk(&self.table, &self.points, self.weights, &centers[0, 0], chunk * self.rows,
                                    min((chunk + 1) * self.rows, self.points.n_rows),
                                    self.scratch + threadid() * self.scratch_size,
                                    <double*>(self.partials + (chunk - first) * self.partial_size), &labels[0])
@@ -196,10 +196,9 @@ cdef class PlainSearch:
         cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
         cdef double[::1] closest = np.empty(n)
         self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
-        centers_table_fill(&self.table, &centers[0, 0])
         with nogil:
             for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
-                own_distances_chunk(&self.table, &self.points, &labels[0], chunk * self.rows,
+                own_distances_chunk(&self.points, &centers[0, 0], &labels[0], chunk * self.rows,
                                     min((chunk + 1) * self.rows, n),
                                     <double*>(self.scratch + threadid() * self.scratch_size), &closest[0])
         for j in range(self.k):
@@ -336,9 +335,11 @@ cdef class BoxSearch(PlainSearch):
                     place += count
             leaf_rows[leaves] = place
             for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
-                kdtree_scatter(&leaf_of[0], &self.points, self.weights, min(segment * a_segment, n),
-                               min((segment + 1) * a_segment, n), &places[segment, 0], <char*>&rows[0], sorted_weights,
-                               &order[0])
+                kdtree_scatter(&leaf_of[0], &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
+                               &places[segment, 0], <char*>&rows[0], &order[0])
+            if self.weights != NULL:
+                for place in range(n):
+                    sorted_weights[place] = self.weights[order[place]]
         PyErr_CheckSignals()
         self.tree.points = self.points
         self.tree.points.data = <const char*>&rows[0]
@@ -403,12 +404,11 @@ cdef _Plan _plant(const matrix* points, ptrdiff_t depth):
     """A tree of 2**depth leaves from an evenly spaced sample of the rows."""
     cdef _Plan plan = _Plan()
     cdef ptrdiff_t nodes = 1 << depth, p = points.n_columns, m = min(points.n_rows, BOX_SAMPLE_PER_LEAF * nodes), s, i
-    cdef int32_t[::1] side = np.empty(nodes, dtype=np.int32)
-    cdef float[::1] threshold = np.empty(nodes, dtype=np.float32), sample = np.empty(m * p, dtype=np.float32)
-    cdef double[::1] shift = np.empty(p), row = np.empty(p)
-    plan.keep = (side.base, threshold.base, shift.base)
+    cdef double[::1] splits = np.zeros(nodes), shift = np.empty(p), row = np.empty(p)
+    cdef float[::1] sample = np.empty(m * p, dtype=np.float32)
+    plan.keep = (splits.base, shift.base)
     plan.tree.p, plan.tree.depth = p, depth
-    plan.tree.side, plan.tree.threshold, plan.tree.shift = &side[0], &threshold[0], &shift[0]
+    plan.tree.nodes, plan.tree.shift = <kdtree_node*>&splits[0], &shift[0]
     with nogil:
         matrix_row_f64(points, 0, &row[0])
         for i in range(p):
