@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext._grouping import GroupedRows, groupable
+from fastcluster_ext._grouping import GroupedRows, groupable, paint
 from fastcluster_ext._random import RandomState
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer
@@ -68,9 +68,7 @@ class ColorHistogram:
         self.n_transparent = groups.n_transparent
 
     @classmethod
-    def from_image(
-        cls, image: Any, *, skip_transparent: bool = False, n_threads: int | None = None
-    ) -> ColorHistogram:
+    def from_image(cls, image: Any, *, skip_transparent: bool = False, n_threads: int | None = None) -> ColorHistogram:
         """Count the colors of an image.
 
         Parameters
@@ -193,7 +191,8 @@ class QuantizedImage:
     @property
     def percent(self) -> Floats:
         """Share of the (not left out) pixels in each color, in percent."""
-        return 100.0 * self.counts / self.counts.sum()
+        shares: Floats = 100.0 * self.counts / self.counts.sum()
+        return shares
 
     @property
     def mean_squared_error(self) -> float:
@@ -206,7 +205,7 @@ class QuantizedImage:
         entries = self.palette
         if self.n_transparent:
             entries = np.vstack([entries, np.zeros_like(entries[:1])])
-        return np.take(entries, self.indices, axis=0)
+        return paint(entries, self.indices)
 
     @property
     def hex(self) -> list[str]:
@@ -214,13 +213,13 @@ class QuantizedImage:
         return ["#" + bytes(color).hex() for color in self._rgb()]
 
     def _rgb(self) -> npt.NDArray[np.uint8]:
-        """The palette as k x 3 uint8."""
+        """Return the palette as k x 3 uint8."""
         colors = self.palette if self.palette.dtype == np.uint8 else np.rint(self.palette / 257.0).astype(np.uint8)
         n_colors = 3 if colors.shape[1] >= 3 else 1
         return np.ascontiguousarray(np.broadcast_to(colors[:, :n_colors], (len(colors), 3)))
 
     def _alpha(self) -> npt.NDArray[np.uint8] | None:
-        """The palette's alpha as uint8, or None if the image has none."""
+        """Return the palette's alpha as uint8, or None if the image has none."""
         if self.palette.shape[1] not in (2, 4):
             return None
         alpha = self.palette[:, -1]
@@ -290,8 +289,10 @@ class QuantizedImage:
             picture = Image.fromarray(self.indices)
             picture.putpalette(self._rgb().tobytes() + bytes(3 * (self.n_transparent > 0)))
             alpha = self._alpha()
-            options = {} if alpha is None else {"transparency": alpha.tobytes() + bytes(self.n_transparent > 0)}
-            picture.save(path, **options)
+            if alpha is None:
+                picture.save(path)
+            else:
+                picture.save(path, transparency=alpha.tobytes() + bytes(self.n_transparent > 0))
             return
         recolored = self.image
         if recolored.ndim == 3 and recolored.shape[2] == 1:
@@ -299,7 +300,9 @@ class QuantizedImage:
         try:
             Image.fromarray(recolored).save(path)
         except TypeError as error:
-            raise ValueError(f"Pillow cannot write {recolored.dtype} pixels of {self.palette.shape[1]} channels") from error
+            raise ValueError(
+                f"Pillow cannot write {recolored.dtype} pixels of {self.palette.shape[1]} channels"
+            ) from error
 
     def __repr__(self) -> str:
         """Show size, error and the first colors of the palette."""
@@ -349,8 +352,8 @@ def quantize(
     Notes
     -----
     Runs on the distinct colors weighted by their counts, which is the same as running on all pixels.
-    Time O(pixels) and O(u k) an iteration for u distinct colors. Memory: one or two bytes a pixel for the indices, about
-    100 bytes a distinct color, and a few MiB.
+    Time O(pixels) and O(u k) an iteration for u distinct colors. Memory: one or two bytes a pixel for the indices,
+    about 100 bytes a distinct color, and a few MiB.
 
     Examples
     --------
@@ -409,7 +412,7 @@ def quantize(
 
 
 def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
-    """The image as h x w x c, a view where possible, and its shape without channels."""
+    """Return the image as h x w x c, a view where possible, and its shape without channels."""
     if hasattr(image, "mode") and hasattr(image, "convert"):
         image = _plain_channels(image)
     try:
@@ -440,7 +443,7 @@ def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
 
 
 def _plain_channels(picture: Any) -> Any:
-    """A Pillow image whose array holds plain channels; palettes, bits and print colors are converted."""
+    """Return a Pillow image whose array holds plain channels; palettes, bits and print colors are converted."""
     if picture.mode == "P":
         return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     return picture.convert(_PLAIN_MODES[picture.mode]) if picture.mode in _PLAIN_MODES else picture

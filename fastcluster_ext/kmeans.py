@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,12 @@ _ALGORITHMS = ("auto", "lloyd")
 _INITS = ("k-means++", "random")
 _LABELS = np.dtype(np.int32)
 _PRINTED_CLUSTERS = 20
+
+# When ordering the points first pays (`_boxes_pay`).
+_BOX_MOST_COLUMNS = 4
+_BOX_LEAST_POINTS = 4096
+_BOX_EXPECTED_ITERATIONS = 20  # of one run; most runs take more
+_BOX_LEAST_WORK = 640  # iterations x centers
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class KMeansStep:
         [5.   4.24 3.16]
         """
         points = as_points(X).astype(np.float64)
-        return np.sqrt(np.stack([((points - center) ** 2).sum(axis=1) for center in self.centers], axis=1))
+        squared = [((points - center) ** 2).sum(axis=1) for center in self.centers]
+        return np.asarray(np.sqrt(np.stack(squared, axis=1)))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -145,14 +151,13 @@ class KMeansResult:
 
 def _table(rows: Floats, names: tuple[str, ...]) -> list[str]:
     """Rows of numbers under column names, at most ten columns of them."""
-    columns = [
-        [name, *(f"{value:.6g}" for value in rows[:, i])] for i, name in enumerate(names[:10])
-    ]
+    columns = [[name, *(f"{value:.6g}" for value in rows[:, i])] for i, name in enumerate(names[:10])]
     if len(names) > 10:
         columns.append(["...", *([""] * len(rows))])
     columns.insert(0, ["", *(str(j) for j in range(len(rows)))])
     widths = [max(map(len, column)) for column in columns]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in zip(*columns)]
+    lines = zip(*columns, strict=True)
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
 
 
 def kmeans(
@@ -267,7 +272,7 @@ def kmeans(
     runs = _number_of_runs(n_init, init, given is not None)
     uniforms = uniforms_from(random_state)
 
-    problem = _Problem(points, weights, k, threads)
+    problem = _Problem(points, weights, k, runs * min(max_iter, _BOX_EXPECTED_ITERATIONS), threads)
     best: _Run | None = None
     for _ in range(runs):
         centers = given if given is not None else _seeds(problem, str(init), uniforms)
@@ -333,7 +338,7 @@ def kmeans_plusplus(
 class _Problem:
     """Points and weights as the kernels get them: grouped if that pays; and what depends on nothing else."""
 
-    def __init__(self, points: Array, weights: Floats | None, k: int, threads: int) -> None:
+    def __init__(self, points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> None:
         self.k = k
         self.threads = threads
         self.n_rows = len(points)
@@ -345,7 +350,7 @@ class _Problem:
         _check_distinct(points, weights, k)
         self.points, self.weights = points, weights
         kernel = _kernels.load("lloyd")
-        search = kernel.BoxSearch if _boxes_pay(points, k) else kernel.PlainSearch
+        search = kernel.BoxSearch if _boxes_pay(points, k, iterations) else kernel.PlainSearch
         self.search = search(points, weights, k, threads)
         self.mean = np.empty(points.shape[1])
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
@@ -362,8 +367,17 @@ class _Problem:
         return labels if self.groups is None else self.groups.expand(labels).reshape(-1)
 
 
-def _boxes_pay(points: Array, k: int) -> bool:
-    return os.environ.get("BOX", "1") == "1"
+def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
+    """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them.
+
+    Measured at p = 3 on 172 thousand colors and 4 million normal points, in ns a point of one core: ordering takes 33
+    to 55, labels at the end 8 more, and each iteration saves about 0.1 k.
+    """
+    return (
+        points.shape[1] <= _BOX_MOST_COLUMNS
+        and _BOX_LEAST_POINTS <= len(points) < 2**32
+        and iterations * k >= _BOX_LEAST_WORK
+    )
 
 
 @dataclass
@@ -385,7 +399,7 @@ def _grouped_weights(groups: GroupedRows, weights: Floats | None) -> Floats:
     if weights is None:
         return groups.counts.astype(np.float64)
     rows = groups.expand(np.arange(len(groups.counts), dtype=np.int32)).reshape(-1)
-    return np.bincount(rows, weights, minlength=len(groups.counts))
+    return np.bincount(rows, weights, minlength=len(groups.counts)).astype(np.float64)
 
 
 def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
@@ -483,7 +497,7 @@ def _lloyd(
 
     def observe(iteration: int, at: Floats, shift: float) -> Any:
         if history:
-            labels = np.empty(len(points), dtype=_LABELS)
+            labels = np.empty(len(problem.points), dtype=_LABELS)
             costs = problem.search.evaluate(at, labels)
             step = KMeansStep(iteration, at, shift, problem.expand(labels), float(costs[:, 0].sum()))
             steps.append(step)
@@ -507,17 +521,16 @@ def _lloyd(
 
 
 def _result(problem: _Problem, run: _Run, feature_names: tuple[str, ...]) -> KMeansResult:
-    if problem.groups is None:
-        sizes = run.costs[:, 2]
-    else:
-        sizes = np.bincount(run.labels, problem.groups.counts, minlength=problem.k)
+    sizes = run.costs[:, 2].astype(np.int64)
+    if problem.groups is not None:
+        sizes = np.bincount(run.labels, problem.groups.counts, minlength=problem.k).astype(np.int64)
     return KMeansResult(
         labels=problem.expand(run.labels),
         centers=run.centers,
         inertia=run.inertia,
         cluster_inertia=run.costs[:, 0].copy(),
         total_inertia=float(problem.total_inertia),
-        sizes=sizes.astype(np.int64),
+        sizes=sizes,
         cluster_weights=run.costs[:, 1].copy(),
         n_iter=run.n_iter,
         converged=run.converged,
