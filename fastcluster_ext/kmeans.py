@@ -255,9 +255,9 @@ def kmeans(
     <BLANKLINE>
     Within cluster sum of squares by cluster:
     [ 0.   15.75  5.  ]
-     (between_SS / total_SS =  76.0 %)
+     (between_SS / total_SS =  76.8 %)
     <BLANKLINE>
-    Converged after 3 iterations, inertia 20.75
+    Converged after 2 iterations, inertia 20.75
     """
     threads = resolve_threads(n_threads)
     points = as_points(X, n_threads=threads)
