@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -144,9 +145,7 @@ class KMeansResult:
 
 def _table(rows: Floats, names: tuple[str, ...]) -> list[str]:
     """Rows of numbers under column names, at most ten columns of them."""
-    columns = [
-        [name, *(f"{value:.6g}" for value in rows[:, i])] for i, name in enumerate(names[:10])
-    ]
+    columns = [[name, *(f"{value:.6g}" for value in rows[:, i])] for i, name in enumerate(names[:10])]
     if len(names) > 10:
         columns.append(["...", *([""] * len(rows))])
     columns.insert(0, ["", *(str(j) for j in range(len(rows)))])
@@ -249,9 +248,9 @@ def kmeans(
     <BLANKLINE>
     Within cluster sum of squares by cluster:
     [ 0.   15.75  5.  ]
-     (between_SS / total_SS =  76.0 %)
+     (between_SS / total_SS =  76.8 %)
     <BLANKLINE>
-    Converged after 3 iterations, inertia 20.75
+    Converged after 2 iterations, inertia 20.75
     """
     threads = resolve_threads(n_threads)
     points = as_points(X, n_threads=threads)
@@ -347,6 +346,10 @@ class _Problem:
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
             points, weights, self.mean, n_threads=threads
         )
+        if not math.isfinite(self.total_inertia):
+            raise ValueError(
+                "X, weighted by sample_weight, has sums of squares beyond float64; rescale the data or weights"
+            )
 
     @property
     def mean_variance(self) -> float:
@@ -429,8 +432,12 @@ def _draw_seeds(
     drawn = uniforms((k, trials or 2 + int(np.log(k))))
     _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, centers, indices, n_threads=threads)
     if indices.min() < 0:
-        raise ValueError(f"k must be at most the number of points that differ by more than rounding, got {k}")
+        raise _too_close(k)
     return centers, indices
+
+
+def _too_close(k: int) -> ValueError:
+    return ValueError(f"k must be at most the number of points that differ by more than rounding, got {k}")
 
 
 def _draw_distinct_points(points: Array, weights: Floats | None, k: int, uniforms: Uniforms) -> Floats:
@@ -474,7 +481,8 @@ def _lloyd(
     points, weights, threads = problem.points, problem.weights, problem.threads
     steps: list[KMeansStep] = []
 
-    def observe(iteration: int, at: Floats, shift: float) -> Any:
+    def observe(iteration: int, assigned: Any, shift: float) -> Any:
+        at = np.asarray(assigned)
         if history:
             labels = np.empty(len(points), dtype=_LABELS)
             costs = kernel.evaluate(points, weights, at, labels, n_threads=threads)
@@ -494,11 +502,17 @@ def _lloyd(
         observer=observe if history or callback is not None else None,
     )
     labels = _memory.allocate(len(points), _LABELS, "the labels")
+    refilled = np.zeros(problem.k, dtype=bool)
     while True:
         costs = kernel.evaluate(points, weights, centers, labels, n_threads=threads)
-        if costs[:, 1].all():
+        empty = costs[:, 1] == 0
+        if not empty.any():
             return _Run(labels, centers, costs, n_iter, converged, tuple(steps))
-        # The last movement emptied a cluster. A refilled center keeps the point it sits on, so this ends.
+        # The last movement emptied a cluster. A refilled center keeps the point it sits on, so this ends; unless no
+        # point is left that is at any distance, in float64, from all centers.
+        if (empty & refilled).any():
+            raise _too_close(problem.k)
+        refilled |= empty
         kernel.refill(points, weights, centers, costs[:, 1].copy(), n_threads=threads)
 
 
