@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import reference
 from conftest import REPOSITORY
-from fastcluster_ext import ColorHistogram, quantize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import run_python
+
+from fastcluster_ext import ColorHistogram, quantize
 
 THREADS = [1, 2, 3, 8]
 

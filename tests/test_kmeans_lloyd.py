@@ -1,13 +1,15 @@
 """kmeans by Lloyd's algorithm, against brute force, scikit-learn, R's numbers and a worked example."""
 
+import itertools
 import threading
 import warnings
 
 import numpy as np
 import pytest
 import reference
-from fastcluster_ext import KMeansResult, kmeans, kmeans_plusplus
 from processes import run_python
+
+from fastcluster_ext import KMeansResult, kmeans, kmeans_plusplus
 
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 THREADS = [1, 2, 3, 8]
@@ -560,7 +562,7 @@ def test_kinds_of_random_state():
     same = [kmeans(X, 20, random_state=seed) for seed in (7, np.int64(7), np.random.default_rng(7))]
     assert_same_bits(same[0], same[1])
     assert_same_bits(same[0], same[2])
-    legacy = [kmeans(X, 20, random_state=np.random.RandomState(7)) for _ in range(2)]  # noqa: NPY002
+    legacy = [kmeans(X, 20, random_state=np.random.RandomState(7)) for _ in range(2)]
     assert_same_bits(*legacy)
     generator = np.random.default_rng(7)
     assert kmeans(X, 20, random_state=generator).inertia != kmeans(X, 20, random_state=generator).inertia
@@ -575,7 +577,7 @@ def test_callback_sees_every_iteration_in_order():
     result = kmeans(X, 6, init=X[:6], callback=steps.append)
     assert [step.iteration for step in steps] == list(range(1, result.n_iter + 1))
     np.testing.assert_array_equal(steps[0].centers, X[:6])
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert before.center_shift == pytest.approx(((after.centers - before.centers) ** 2).sum())
     assert steps[0].labels is None
     assert steps[0].inertia is None
