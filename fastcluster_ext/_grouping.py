@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext import _kernels, _memory
+from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array
 
-__all__ = ["GroupedRows", "groupable", "pays"]
+__all__ = ["GroupedRows", "groupable", "paint", "pays"]
 
 # A sample of this many rows, evenly spaced, is looked at before rows are grouped ...
 _SAMPLE = 1 << 14
@@ -25,12 +26,12 @@ _MOST_DISTINCT = 0.95
 
 
 def groupable(points: Array) -> bool:
-    """Can rows of this array be counted: integers of at most 64 bits a row?"""
+    """Return whether rows of this array can be counted: unsigned integers of at most 64 bits a row."""
     return points.dtype.kind == "u" and points.shape[-1] * points.dtype.itemsize <= 8
 
 
 def pays(points: Array) -> bool:
-    """Do enough rows of this n x p array repeat that counting them first is faster, as a sample tells?"""
+    """Return whether so many rows of this n x p array repeat that counting them first is faster, as a sample tells."""
     sample = np.ascontiguousarray(points[:: max(1, len(points) // _SAMPLE)])
     rows = sample.view(np.dtype((np.void, sample.dtype.itemsize * sample.shape[1])))
     return len(np.unique(rows)) <= _MOST_DISTINCT * len(sample)
@@ -70,3 +71,13 @@ class GroupedRows:
         if not self._histogram.expand(lookup.view(unsigned), out.reshape(-1).view(unsigned), self._n_threads):
             raise ValueError("the image changed after its colors were counted; count them again")
         return out
+
+
+def paint(palette: Array, indices: npt.NDArray[Any]) -> Array:
+    """Return palette[indices] for an m x c palette and contiguous unsigned indices of any shape."""
+    out = _memory.allocate((*indices.shape, palette.shape[1]), palette.dtype, "the recolored image")
+    entries = np.ascontiguousarray(palette).view(np.uint8)
+    pixels = out.view(np.uint8).reshape(indices.size, entries.shape[1])
+    if not _kernels.load("histogram").paint(np.ravel(indices), entries, pixels, resolve_threads(None)):
+        raise ValueError(f"indices must be below {len(palette)}, the number of colors in the palette")
+    return out

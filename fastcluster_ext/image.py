@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext._grouping import GroupedRows, groupable
+from fastcluster_ext._grouping import GroupedRows, groupable, paint
 from fastcluster_ext._random import RandomState
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer
@@ -191,7 +191,8 @@ class QuantizedImage:
     @property
     def percent(self) -> Floats:
         """Share of the (not left out) pixels in each color, in percent."""
-        return 100.0 * self.counts / self.counts.sum()
+        shares: Floats = 100.0 * self.counts / self.counts.sum()
+        return shares
 
     @property
     def mean_squared_error(self) -> float:
@@ -204,7 +205,7 @@ class QuantizedImage:
         entries = self.palette
         if self.n_transparent:
             entries = np.vstack([entries, np.zeros_like(entries[:1])])
-        return np.take(entries, self.indices, axis=0)
+        return paint(entries, self.indices)
 
     @property
     def hex(self) -> list[str]:
@@ -212,13 +213,13 @@ class QuantizedImage:
         return ["#" + bytes(color).hex() for color in self._rgb()]
 
     def _rgb(self) -> npt.NDArray[np.uint8]:
-        """The palette as k x 3 uint8."""
+        """Return the palette as k x 3 uint8."""
         colors = self.palette if self.palette.dtype == np.uint8 else np.rint(self.palette / 257.0).astype(np.uint8)
         n_colors = 3 if colors.shape[1] >= 3 else 1
         return np.ascontiguousarray(np.broadcast_to(colors[:, :n_colors], (len(colors), 3)))
 
     def _alpha(self) -> npt.NDArray[np.uint8] | None:
-        """The palette's alpha as uint8, or None if the image has none."""
+        """Return the palette's alpha as uint8, or None if the image has none."""
         if self.palette.shape[1] not in (2, 4):
             return None
         alpha = self.palette[:, -1]
@@ -288,8 +289,10 @@ class QuantizedImage:
             picture = Image.fromarray(self.indices)
             picture.putpalette(self._rgb().tobytes() + bytes(3 * (self.n_transparent > 0)))
             alpha = self._alpha()
-            options = {} if alpha is None else {"transparency": alpha.tobytes() + bytes(self.n_transparent > 0)}
-            picture.save(path, **options)
+            if alpha is None:
+                picture.save(path)
+            else:
+                picture.save(path, transparency=alpha.tobytes() + bytes(self.n_transparent > 0))
             return
         recolored = self.image
         if recolored.ndim == 3 and recolored.shape[2] == 1:
@@ -351,8 +354,8 @@ def quantize(
     Notes
     -----
     Runs on the distinct colors weighted by their counts, which is the same as running on all pixels.
-    Time O(pixels) and O(u k) an iteration for u distinct colors. Memory: one or two bytes a pixel for the indices, about
-    100 bytes a distinct color, and a few MiB.
+    Time O(pixels) and O(u k) an iteration for u distinct colors. Memory: one or two bytes a pixel for the indices,
+    about 100 bytes a distinct color, and a few MiB.
 
     Examples
     --------
@@ -411,7 +414,7 @@ def quantize(
 
 
 def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
-    """The image as h x w x c, a view where possible, and its shape without channels."""
+    """Return the image as h x w x c, a view where possible, and its shape without channels."""
     if hasattr(image, "mode") and hasattr(image, "convert"):
         image = np.asarray(_plain_channels(image))
         # A narrow grey picture must not be taken for a list of pixels.
@@ -444,7 +447,7 @@ def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
 
 
 def _plain_channels(picture: Any) -> Any:
-    """A Pillow image whose array holds plain channels; palettes, bits and print colors are converted."""
+    """Return a Pillow image whose array holds plain channels; palettes, bits and print colors are converted."""
     if picture.mode == "P":
         return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
     return picture.convert(_PLAIN_MODES[picture.mode]) if picture.mode in _PLAIN_MODES else picture

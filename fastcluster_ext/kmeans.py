@@ -27,6 +27,12 @@ _INITS = ("k-means++", "random")
 _LABELS = np.dtype(np.int32)
 _PRINTED_CLUSTERS = 20
 
+# When ordering the points first pays (`_boxes_pay`).
+_BOX_MOST_COLUMNS = 4
+_BOX_LEAST_POINTS = 4096
+_BOX_EXPECTED_ITERATIONS = 20  # of one run; most runs take more
+_BOX_LEAST_WORK = 640  # iterations x centers
+
 
 @dataclass(frozen=True)
 class KMeansStep:
@@ -64,7 +70,8 @@ class KMeansStep:
         [5.   4.24 3.16]
         """
         points = as_points(X).astype(np.float64)
-        return np.sqrt(np.stack([((points - center) ** 2).sum(axis=1) for center in self.centers], axis=1))
+        squared = [((points - center) ** 2).sum(axis=1) for center in self.centers]
+        return np.asarray(np.sqrt(np.stack(squared, axis=1)))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -150,7 +157,8 @@ def _table(rows: Floats, names: tuple[str, ...]) -> list[str]:
         columns.append(["...", *([""] * len(rows))])
     columns.insert(0, ["", *(str(j) for j in range(len(rows)))])
     widths = [max(map(len, column)) for column in columns]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in zip(*columns)]
+    lines = zip(*columns, strict=True)
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
 
 
 def kmeans(
@@ -265,7 +273,7 @@ def kmeans(
     runs = _number_of_runs(n_init, init, given is not None)
     uniforms = uniforms_from(random_state)
 
-    problem = _Problem(points, weights, k, threads)
+    problem = _Problem(points, weights, k, runs * min(max_iter, _BOX_EXPECTED_ITERATIONS), threads)
     best: _Run | None = None
     for _ in range(runs):
         centers = given if given is not None else _seeds(problem, str(init), uniforms)
@@ -331,7 +339,7 @@ def kmeans_plusplus(
 class _Problem:
     """Points and weights as the kernels get them: grouped if that pays; and what depends on nothing else."""
 
-    def __init__(self, points: Array, weights: Floats | None, k: int, threads: int) -> None:
+    def __init__(self, points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> None:
         self.k = k
         self.threads = threads
         self.n_rows = len(points)
@@ -342,6 +350,9 @@ class _Problem:
             points, weights = self.groups.points, _grouped_weights(self.groups, weights)
         _check_distinct(points, weights, k)
         self.points, self.weights = points, weights
+        kernel = _kernels.load("lloyd")
+        search = kernel.BoxSearch if _boxes_pay(points, k, iterations) else kernel.PlainSearch
+        self.search = search(points, weights, k, threads)
         self.mean = np.empty(points.shape[1])
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
             points, weights, self.mean, n_threads=threads
@@ -359,6 +370,19 @@ class _Problem:
     def expand(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Labels of all rows from labels of the points."""
         return labels if self.groups is None else self.groups.expand(labels).reshape(-1)
+
+
+def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
+    """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them.
+
+    Measured at p = 3 on 172 thousand colors and 4 million normal points, in ns a point of one core: ordering takes 33
+    to 55, labels at the end 8 more, and each iteration saves about 0.1 k.
+    """
+    return (
+        points.shape[1] <= _BOX_MOST_COLUMNS
+        and _BOX_LEAST_POINTS <= len(points) < 2**32
+        and iterations * k >= _BOX_LEAST_WORK
+    )
 
 
 @dataclass
@@ -380,7 +404,7 @@ def _grouped_weights(groups: GroupedRows, weights: Floats | None) -> Floats:
     if weights is None:
         return groups.counts.astype(np.float64)
     rows = groups.expand(np.arange(len(groups.counts), dtype=np.int32)).reshape(-1)
-    return np.bincount(rows, weights, minlength=len(groups.counts))
+    return np.bincount(rows, weights, minlength=len(groups.counts)).astype(np.float64)
 
 
 def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
@@ -477,34 +501,30 @@ def _lloyd(
     problem: _Problem, centers: Floats, max_iter: int, tol: float, history: bool, callback: Callback | None
 ) -> _Run:
     """One run from given centers, which are overwritten."""
-    kernel = _kernels.load("lloyd")
-    points, weights, threads = problem.points, problem.weights, problem.threads
+    search = problem.search
     steps: list[KMeansStep] = []
 
     def observe(iteration: int, assigned: Any, shift: float) -> Any:
         at = np.asarray(assigned)
         if history:
-            labels = np.empty(len(points), dtype=_LABELS)
-            costs = kernel.evaluate(points, weights, at, labels, n_threads=threads)
+            labels = np.empty(len(problem.points), dtype=_LABELS)
+            costs = problem.search.evaluate(at, labels)
             step = KMeansStep(iteration, at, shift, problem.expand(labels), float(costs[:, 0].sum()))
             steps.append(step)
         else:
             step = KMeansStep(iteration, at, shift)
         return callback is not None and callback(step)
 
-    n_iter, converged = kernel.lloyd(
-        points,
-        weights,
+    n_iter, converged = search.lloyd(
         centers,
         max_iter=max_iter,
         tolerance=tol * problem.mean_variance,
-        n_threads=threads,
         observer=observe if history or callback is not None else None,
     )
-    labels = _memory.allocate(len(points), _LABELS, "the labels")
+    labels = _memory.allocate(len(problem.points), _LABELS, "the labels")
     refilled = np.zeros(problem.k, dtype=bool)
     while True:
-        costs = kernel.evaluate(points, weights, centers, labels, n_threads=threads)
+        costs = search.evaluate(centers, labels)
         empty = costs[:, 1] == 0
         if not empty.any():
             return _Run(labels, centers, costs, n_iter, converged, tuple(steps))
@@ -513,21 +533,20 @@ def _lloyd(
         if (empty & refilled).any():
             raise _too_close(problem.k)
         refilled |= empty
-        kernel.refill(points, weights, centers, costs[:, 1].copy(), n_threads=threads)
+        search.refill(centers, costs[:, 1].copy())
 
 
 def _result(problem: _Problem, run: _Run, feature_names: tuple[str, ...]) -> KMeansResult:
-    if problem.groups is None:
-        sizes = run.costs[:, 2]
-    else:
-        sizes = np.bincount(run.labels, problem.groups.counts, minlength=problem.k)
+    sizes = run.costs[:, 2].astype(np.int64)
+    if problem.groups is not None:
+        sizes = np.bincount(run.labels, problem.groups.counts, minlength=problem.k).astype(np.int64)
     return KMeansResult(
         labels=problem.expand(run.labels),
         centers=run.centers,
         inertia=run.inertia,
         cluster_inertia=run.costs[:, 0].copy(),
         total_inertia=float(problem.total_inertia),
-        sizes=sizes.astype(np.int64),
+        sizes=sizes,
         cluster_weights=run.costs[:, 1].copy(),
         n_iter=run.n_iter,
         converged=run.converged,

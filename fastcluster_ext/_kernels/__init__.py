@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 try:
-    from fastcluster_ext._kernels import runtime
+    from . import runtime
 except ImportError as error:
     raise ImportError(
         f"the compiled kernels of fastcluster_ext are not in {Path(__file__).parent}: {error}. In a source checkout "

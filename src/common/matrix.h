@@ -11,6 +11,7 @@
 #include <string.h>
 #include "simd.h"
 
+/* The code is the binary logarithm of the item's size. */
 typedef enum { MATRIX_UINT8, MATRIX_UINT16, MATRIX_FLOAT32, MATRIX_FLOAT64 } matrix_dtype;
 
 typedef struct {

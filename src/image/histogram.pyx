@@ -1,4 +1,4 @@
-"""The distinct colors of an image, how often each occurs, and the way back from colors to pixels.
+"""The distinct colors of an image, how often each occurs, and the way back from colors to labels and to pixels.
 
 Two algorithms behind one interface: bits and ranks where a color has at most 24 bits (ranks.h), a hash table for any
 other (table.h). Cost: O(pixels) time in two passes (ranks) or one (table); the working memory is a few MiB and 4 bytes
@@ -76,6 +76,11 @@ cdef extern from "image/table.h" nogil:
                              const color_table* table, const uint16_t* values, uint16_t* out) noexcept
     bint table_expand_uint32(const pixels* image, ptrdiff_t start, ptrdiff_t stop, uint64_t transparent_mask,
                              const color_table* table, const uint32_t* values, uint32_t* out) noexcept
+
+
+cdef extern from "image/paint.h" nogil:
+    bint paint_chunk(const void* indices, int index_size, ptrdiff_t start, ptrdiff_t stop,
+                     const unsigned char* palette, ptrdiff_t entries, ptrdiff_t size, unsigned char* out) noexcept
 
 
 ctypedef fused label:
@@ -256,3 +261,23 @@ cdef class Histogram:
                                                             &self.table, &values[0], &out[0]))
             PyErr_CheckSignals()
         return unknown == 0
+
+
+def paint(const label[::1] indices, const unsigned char[:, ::1] palette, unsigned char[:, ::1] out, int n_threads):
+    """out[n] = palette[indices[n]], a few bytes each.
+
+    indices: n, all below the palette's length                                          IN
+    palette: entries x bytes of one entry; out: n x the same                            OUT
+    Returns False, with the rest unpainted, if an index is too large.
+    """
+    cdef ptrdiff_t n = indices.shape[0], size = palette.shape[1], entries = palette.shape[0], chunk, first, slice_end
+    cdef ptrdiff_t last = (n + PIXEL_CHUNK - 1) // PIXEL_CHUNK, a_slice = PIXEL_SLICE // PIXEL_CHUNK
+    cdef int wrong = 0
+    for first in range(0, last, a_slice):
+        slice_end = min(first + a_slice, last)
+        with nogil:
+            for chunk in prange(first, slice_end, num_threads=n_threads, schedule="dynamic"):
+                wrong += not paint_chunk(&indices[0], sizeof(label), chunk * PIXEL_CHUNK,
+                                         min((chunk + 1) * PIXEL_CHUNK, n), &palette[0, 0], entries, size, &out[0, 0])
+        PyErr_CheckSignals()
+    return wrong == 0

@@ -5,9 +5,6 @@
 #include "common/argmin.h"
 #include "sums.h"
 
-/* What a cluster costs: weighted squared distances, weight, rows; one padding. */
-enum { COST_INERTIA, COST_WEIGHT, COST_ROWS, COST_STRIDE = 4 };
-
 /* Scratch of one thread, in bytes. */
 static inline size_t lloyd_scratch_bytes(ptrdiff_t p) {
     return (size_t)p * ARGMIN_TILE * sizeof(float) + (size_t)p * sizeof(double) + ARGMIN_TILE * sizeof(int32_t);
@@ -29,46 +26,36 @@ static inline void lloyd_chunk(const centers_table *table, const matrix *points,
     sums_fold(sums, k, p);
 }
 
-/* The squared distance of one row to the center it is labelled with, in float64. */
-static inline double lloyd_cost(const centers_table *table, const double *row, int32_t label) {
-    double squared = 0;
-    for (ptrdiff_t i = 0; i < table->p; i++) {
-        const double difference = row[i] - table->exact[i * table->k_padded + label];
-        squared += difference * difference;
-    }
-    return squared;
-}
-
 /* Labels of rows [start, stop), and what each cluster costs: `costs` is k x COST_STRIDE (zeroed here). */
 static inline void evaluate_chunk(const centers_table *table, const matrix *points, const double *weights,
-                                  ptrdiff_t start, ptrdiff_t stop, void *scratch, double *costs,
-                                  int32_t *restrict labels_out) {
+                                  const double *centers, ptrdiff_t start, ptrdiff_t stop, void *scratch,
+                                  double *costs, int32_t *labels) {
     const ptrdiff_t p = table->p;
     double *row = (double *)scratch;
     float *columns = (float *)(row + p);
-    int32_t *labels = (int32_t *)(columns + p * ARGMIN_TILE);
+    int32_t *tile_labels = (int32_t *)(columns + p * ARGMIN_TILE);
     memset(costs, 0, (size_t)(table->k * COST_STRIDE) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        argmin_tile(table, points, at, count, columns, row, labels);
-        for (ptrdiff_t r = 0; r < count; r++) {
-            const double weight = weights ? weights[at + r] : 1.0;
-            double *cost = costs + (ptrdiff_t)labels[r] * COST_STRIDE;
-            matrix_row_f64(points, at + r, row);
-            cost[COST_INERTIA] += weight * lloyd_cost(table, row, labels[r]);
-            cost[COST_WEIGHT] += weight;
-            cost[COST_ROWS] += 1.0;
-        }
-        memcpy(labels_out + at, labels, (size_t)count * sizeof(int32_t));
+        argmin_tile(table, points, at, count, columns, row, tile_labels);
+        costs_add(points, at, count, weights ? weights + at : NULL, tile_labels, centers, costs);
+        memcpy(labels + at, tile_labels, (size_t)count * sizeof(int32_t));
     }
 }
 
+/* The squared distance of row `at` to a center, in float64. row: scratch, p doubles. */
+static inline double squared_distance(const matrix *points, ptrdiff_t at, const double *center, double *row) {
+    double squared = 0;
+    matrix_row_f64(points, at, row);
+    for (ptrdiff_t i = 0; i < points->n_columns; i++) squared += (row[i] - center[i]) * (row[i] - center[i]);
+    return squared;
+}
+
 /* Squared distances of rows [start, stop) to the centers they are labelled with. */
-static inline void own_distances_chunk(const centers_table *table, const matrix *points, const int32_t *labels,
+static inline void own_distances_chunk(const matrix *points, const double *centers, const int32_t *labels,
                                        ptrdiff_t start, ptrdiff_t stop, double *row, double *closest) {
     for (ptrdiff_t at = start; at < stop; at++) {
-        matrix_row_f64(points, at, row);
-        closest[at] = lloyd_cost(table, row, labels[at]);
+        closest[at] = squared_distance(points, at, centers + (ptrdiff_t)labels[at] * points->n_columns, row);
     }
 }
 
@@ -76,12 +63,7 @@ static inline void own_distances_chunk(const centers_table *table, const matrix 
 static inline void closer_chunk(const matrix *points, const double *center, ptrdiff_t start, ptrdiff_t stop,
                                 double *row, double *closest) {
     for (ptrdiff_t at = start; at < stop; at++) {
-        double squared = 0;
-        matrix_row_f64(points, at, row);
-        for (ptrdiff_t i = 0; i < points->n_columns; i++) {
-            const double difference = row[i] - center[i];
-            squared += difference * difference;
-        }
+        const double squared = squared_distance(points, at, center, row);
         if (squared < closest[at]) closest[at] = squared;
     }
 }

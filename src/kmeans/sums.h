@@ -1,4 +1,5 @@
-/* Adding the rows of a tile up by label: weighted sums of the coordinates, and the weights. Accumulators: float64.
+/* Adding the rows of a tile up by label: weighted sums of the coordinates and the weights, or what the rows cost.
+ * Accumulators: float64.
  *
  * A cluster's accumulator is p sums, then the weight, padded to whole 32-byte vectors. Rows that follow each other
  * often share a label, and an addition to memory must wait for the previous one to the same place (about 10 cycles);
@@ -66,6 +67,37 @@ static inline void sums_fold(double *sums, ptrdiff_t k, ptrdiff_t p) {
     for (ptrdiff_t copy = 1; copy < sums_copies(k); copy++) {
         for (ptrdiff_t i = 0; i < size; i++) sums[i] += sums[copy * size + i];
     }
+}
+
+/* What a cluster costs: weighted squared distances, weight, rows; one padding. */
+enum { COST_INERTIA, COST_WEIGHT, COST_ROWS, COST_STRIDE = 4 };
+
+FC_INLINE void costs_add_p(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                           const int32_t *labels, const double *centers, double *costs, matrix_dtype dtype, ptrdiff_t p) {
+    const char *at = view->data + start * view->row_stride;
+    for (ptrdiff_t r = 0; r < count; r++, at += view->row_stride) {
+        const double *center = centers + (ptrdiff_t)labels[r] * p, weight = weights ? weights[r] : 1.0;
+        double *cost = costs + (ptrdiff_t)labels[r] * COST_STRIDE, squared = 0;
+        for (ptrdiff_t i = 0; i < p; i++) {
+            const double difference = matrix_value(at + i * view->column_stride, dtype) - center[i];
+            squared += difference * difference;
+        }
+        cost[COST_INERTIA] += weight * squared;
+        cost[COST_WEIGHT] += weight;
+        cost[COST_ROWS] += 1.0;
+    }
+}
+
+FC_INLINE void costs_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                               const int32_t *labels, const double *centers, double *costs, matrix_dtype dtype) {
+    if (view->n_columns == 3) costs_add_p(view, start, count, weights, labels, centers, costs, dtype, 3);
+    else costs_add_p(view, start, count, weights, labels, centers, costs, dtype, view->n_columns);
+}
+
+/* Adds what rows [start, start + count) cost with their labels to `costs`, k x COST_STRIDE. centers: k x p. */
+static inline void costs_add(const matrix *points, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                             const int32_t *labels, const double *centers, double *costs) {
+    MATRIX_DISPATCH(points, costs_add_typed, start, count, weights, labels, centers, costs)
 }
 
 #endif
