@@ -22,12 +22,13 @@ def available_bytes() -> float:
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         limits.append(1024.0 * float(next(line for line in lines if line.startswith("MemAvailable")).split()[1]))
-    for limit_file, usage_file in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    for group, limit, usage in (
+        (Path("/sys/fs/cgroup"), "memory.max", "memory.current"),
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         with contextlib.suppress(OSError, ValueError):
-            limits.append(float(Path(limit_file).read_text()) - float(Path(usage_file).read_text()))
+            used = float((group / usage).read_text()) - _file_cache(group)
+            limits.append(float((group / limit).read_text()) - used)
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -36,6 +37,14 @@ def available_bytes() -> float:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             limits.append(address_space - pages * resource.getpagesize())
     return max(0.0, min(limits))
+
+
+def _file_cache(group: Path) -> float:
+    """Bytes of cached files in a control group's usage, which the kernel gives back when memory is asked for."""
+    with contextlib.suppress(OSError, ValueError):
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return float(statistics.get("inactive_file", 0)) + float(statistics.get("active_file", 0))
+    return 0.0
 
 
 def allocate(shape: int | tuple[int, ...], dtype: npt.DTypeLike, purpose: str) -> npt.NDArray[Any]:

@@ -127,6 +127,8 @@ def check_integer(value: Any, name: str, *, minimum: int, maximum: int | None = 
 
 def check_real(value: Any, name: str, *, minimum: float) -> float:
     """Return `value` as a finite float of at least `minimum`."""
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -299,10 +299,12 @@ class QuantizedImage:
             recolored = recolored[:, :, 0]
         try:
             Image.fromarray(recolored).save(path)
-        except TypeError as error:
-            raise ValueError(
-                f"Pillow cannot write {recolored.dtype} pixels of {self.palette.shape[1]} channels"
-            ) from error
+        except (TypeError, OSError) as error:
+            # Without a number it is not the system's error, but Pillow's: the format has no such pixels.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            kind = f"{recolored.dtype} pixels of {self.palette.shape[1]} channels"
+            raise ValueError(f"{path.name} cannot be written with {kind}: {error}") from error
 
     def __repr__(self) -> str:
         """Show size, error and the first colors of the palette."""
@@ -414,7 +416,9 @@ def quantize(
 def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
     """Return the image as h x w x c, a view where possible, and its shape without channels."""
     if hasattr(image, "mode") and hasattr(image, "convert"):
-        image = _plain_channels(image)
+        image = np.asarray(_plain_channels(image))
+        # A narrow grey picture must not be taken for a list of pixels.
+        image = image[:, :, np.newaxis] if image.ndim == 2 else image
     try:
         pixels = np.asarray(image)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -356,6 +357,10 @@ class _Problem:
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
             points, weights, self.mean, n_threads=threads
         )
+        if not math.isfinite(self.total_inertia):
+            raise ValueError(
+                "X, weighted by sample_weight, has sums of squares beyond float64; rescale the data or weights"
+            )
 
     @property
     def mean_variance(self) -> float:
@@ -451,8 +456,12 @@ def _draw_seeds(
     drawn = uniforms((k, trials or 2 + int(np.log(k))))
     _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, centers, indices, n_threads=threads)
     if indices.min() < 0:
-        raise ValueError(f"k must be at most the number of points that differ by more than rounding, got {k}")
+        raise _too_close(k)
     return centers, indices
+
+
+def _too_close(k: int) -> ValueError:
+    return ValueError(f"k must be at most the number of points that differ by more than rounding, got {k}")
 
 
 def _draw_distinct_points(points: Array, weights: Floats | None, k: int, uniforms: Uniforms) -> Floats:
@@ -495,7 +504,8 @@ def _lloyd(
     search = problem.search
     steps: list[KMeansStep] = []
 
-    def observe(iteration: int, at: Floats, shift: float) -> Any:
+    def observe(iteration: int, assigned: Any, shift: float) -> Any:
+        at = np.asarray(assigned)
         if history:
             labels = np.empty(len(problem.points), dtype=_LABELS)
             costs = problem.search.evaluate(at, labels)
@@ -512,11 +522,17 @@ def _lloyd(
         observer=observe if history or callback is not None else None,
     )
     labels = _memory.allocate(len(problem.points), _LABELS, "the labels")
+    refilled = np.zeros(problem.k, dtype=bool)
     while True:
         costs = search.evaluate(centers, labels)
-        if costs[:, 1].all():
+        empty = costs[:, 1] == 0
+        if not empty.any():
             return _Run(labels, centers, costs, n_iter, converged, tuple(steps))
-        # The last movement emptied a cluster. A refilled center keeps the point it sits on, so this ends.
+        # The last movement emptied a cluster. A refilled center keeps the point it sits on, so this ends; unless no
+        # point is left that is at any distance, in float64, from all centers.
+        if (empty & refilled).any():
+            raise _too_close(problem.k)
+        refilled |= empty
         search.refill(centers, costs[:, 1].copy())
 
 

@@ -9,7 +9,8 @@
  * Rounding (u = 2^-24, M the largest |c|, h = |c|^2 / 2): the shifted inputs are off by u each, the chain of p
  * multiply-adds by (p + 1) u of the sum of its absolute terms, so a score is off by at most
  * (p + 4) u (M^2 / 2 + |x| M) <= (p + 4) u (M^2 + |x|^2 / 2); `certain` demands twice that, plus the float64 error of
- * the decision itself. Anything not finite compares false there and is decided in float64.
+ * the decision itself. Anything not finite compares false there and is decided in float64; so is everything when M is
+ * so large that a score could overflow float32 (|x|^2 is finite there, so |x| < 2^64).
  */
 #ifndef FASTCLUSTER_EXT_ARGMIN_H
 #define FASTCLUSTER_EXT_ARGMIN_H
@@ -25,6 +26,8 @@
 #define ARGMIN_TILE 256
 /* Centers come in packs that share one pass over a row's coordinates. */
 #define ARGMIN_PACK 4
+/* Scores up to M^2 / 2 + 2^64 M are far from FLT_MAX. */
+#define ARGMIN_MOST_NORM 0x1p60
 
 typedef struct {
     ptrdiff_t k, k_padded, p;
@@ -169,7 +172,8 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
                                float *columns, double *row, int32_t *labels) {
     const ptrdiff_t p = table->p, ld = ARGMIN_TILE;
     const double m = table->max_norm, rounding = 2.02 * (double)(p + 4) * 0x1p-24;
-    const vf slope = vf_set1((float)(0.5 * rounding)), level = vf_set1((float)(rounding * m * m + FLT_MIN));
+    const vf slope = vf_set1((float)(0.5 * rounding));
+    const vf level = vf_set1(m < ARGMIN_MOST_NORM ? (float)(rounding * m * m + FLT_MIN) : INFINITY);
     matrix_columns_f32(points, start, count, table->shift, columns, ld);
     for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
         vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];

@@ -25,6 +25,7 @@ def first_unusable(values, double limit, *, int n_threads):
     try:
         rows = chunk_rows(view.n_columns)
         chunks = chunk_count(view.n_rows, rows)
+        n_threads = <int>min(n_threads, chunks)
         for first in range(0, chunks, 4096):
             last = min(first + 4096, chunks)
             with nogil:

@@ -33,6 +33,7 @@ def moments(points, const double[::1] weights, double[::1] mean, *, int n_thread
     try:
         rows = chunk_rows(view.n_columns)
         chunks = chunk_count(view.n_rows, rows)
+        n_threads = <int>min(n_threads, chunks)
         size = padded((2 * view.n_columns + 2) * sizeof(double))
         a_slice = slice_chunks(view.n_columns, rows, size, n_threads)
         memory = <char*>scratch_allocate(size * (a_slice + 1))

@@ -122,6 +122,7 @@ cdef class Histogram:
         self.image.channel_stride = self.buffer.strides[2]
         self.image.item_size = 1 if code == b"B" else 2
         self.n_pixels = self.image.height * self.image.width
+        n_threads = <int>min(n_threads, (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK)
         cdef int key_bits = self.image.channels * self.image.item_size * 8
         if key_bits > 64:
             raise ValueError(f"a pixel of {key_bits} bits does not fit a 64-bit key")
@@ -237,6 +238,7 @@ cdef class Histogram:
         cdef ptrdiff_t chunk, first, slice_end, start, stop, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
         cdef ptrdiff_t a_slice = PIXEL_SLICE // PIXEL_CHUNK
         cdef int unknown = 0
+        n_threads = <int>min(n_threads, last)
         for first in range(0, last, a_slice):
             slice_end = min(first + a_slice, last)
             with nogil:

@@ -133,6 +133,7 @@ cdef class PlainSearch:
         cdef double work = <double>k * self.p
         self.rows = chunk_rows(work)
         self.chunks = chunk_count(self.points.n_rows, self.rows)
+        self.n_threads = n_threads = <int>min(n_threads, self.chunks)
         cdef size_t sums = sums_copies(k) * k * sums_stride(self.p) * sizeof(double)
         self.partial_size = padded(max(sums, <size_t>(k * COST_STRIDE * sizeof(double))))
         self.chunks_a_slice = min(self.chunks, slice_chunks(work, self.rows, self.partial_size, n_threads))

@@ -81,6 +81,7 @@ def kmeans_plusplus(points, const double[::1] weights, const double[:, ::1] unif
         n, p = view.n_rows, view.n_columns
         rows = chunk_rows(p)
         chunks = chunk_count(n, rows)
+        n_threads = <int>min(n_threads, chunks)
         closest = np.ones(n)
         chunk_potentials = np.empty(chunks)
         potentials = np.empty((chunks, trials))

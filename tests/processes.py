@@ -1,0 +1,26 @@
+"""Python in a process of its own: for what must not, or cannot, happen in the process of the tests."""
+
+import os
+import subprocess
+import sys
+
+
+def environment(**changes):
+    """The environment of this process with changes; a variable of None is left out."""
+    merged = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def run_python(code, *arguments, timeout=60, check=True, **changes):
+    """Run `code` with warnings as errors; return the finished process with its output as text."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *map(str, arguments)],
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done

@@ -1,0 +1,692 @@
+"""kmeans by Lloyd's algorithm, against brute force, scikit-learn, R's numbers and a worked example."""
+
+import itertools
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import reference
+from processes import run_python
+
+from fastcluster_ext import KMeansResult, kmeans, kmeans_plusplus
+
+DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
+THREADS = [1, 2, 3, 8]
+
+# The worked example of the documentation: seven points, starting from the first, the fourth and the seventh.
+EXAMPLE = np.array([[2, 10], [2, 5], [8, 4], [5, 8], [7, 5], [6, 4], [1, 2]])
+
+
+def integers(n, p, dtype=np.float64, seed=0, most=200):
+    """Whole numbers: sums of them are exact, and ties are frequent."""
+    return np.random.default_rng(seed).integers(0, most + 1, (n, p)).astype(dtype)
+
+
+def clustered(n, p, k, seed=0, spread=0.3):
+    generator = np.random.default_rng(seed)
+    places = generator.normal(size=(k, p)) * 3
+    return places[generator.integers(k, size=n)] + spread * generator.normal(size=(n, p))
+
+
+def assert_consistent(X, result, weights=None):
+    """Labels, centers, inertia and sizes of a result agree with each other."""
+    np.testing.assert_array_equal(result.labels, reference.nearest(X, result.centers))
+    k = len(result.centers)
+    own = ((np.asarray(X, dtype=float) - result.centers[result.labels]) ** 2).sum(axis=1)
+    costs = np.bincount(result.labels, own if weights is None else own * weights, minlength=k)
+    scale = max(float(result.total_inertia), np.finfo(float).tiny)
+    np.testing.assert_allclose(result.cluster_inertia, costs, rtol=1e-12, atol=1e-15 * scale)
+    assert result.inertia == pytest.approx(float(costs.sum()), rel=1e-12, abs=1e-15 * scale)
+    np.testing.assert_array_equal(result.sizes, np.bincount(result.labels, minlength=k))
+    np.testing.assert_allclose(result.cluster_weights, np.bincount(result.labels, weights, minlength=k))
+    assert (result.cluster_weights > 0).all()
+
+
+def assert_same_bits(one, other):
+    for name in ("labels", "centers", "inertia", "cluster_inertia", "total_inertia", "sizes", "n_iter"):
+        a, b = np.asarray(getattr(one, name)), np.asarray(getattr(other, name))
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes(), name
+
+
+# --- known answers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", [*DTYPES, np.int64, np.float16])
+def test_the_worked_example(dtype):
+    result = kmeans(EXAMPLE.astype(dtype), 3, init=EXAMPLE[[0, 3, 6]], history=True)
+    # R's labels 1 3 2 2 2 2 3, counted from 0.
+    assert result.labels.tolist() == [0, 2, 1, 1, 1, 1, 2]
+    assert result.labels.dtype == np.int32
+    assert result.centers.tolist() == [[2, 10], [6.5, 5.25], [1.5, 3.5]]
+    assert result.inertia == 20.75
+    assert result.cluster_inertia.tolist() == [0, 15.75, 5]
+    assert result.sizes.tolist() == [1, 4, 2]
+    assert result.cluster_weights.tolist() == [1, 4, 2]
+    assert result.n_iter == 2
+    assert result.converged
+    assert result.feature_names == ()
+
+
+def test_every_table_of_the_worked_example():
+    history = kmeans(EXAMPLE, 3, init=EXAMPLE[[0, 3, 6]], history=True).history
+    # Squared distances, worked out by hand. The first step puts 1 | 3 4 5 6 | 2 7 together, the second changes nothing.
+    first = [[0, 13, 65], [25, 18, 10], [72, 25, 53], [13, 0, 52], [50, 13, 45], [52, 17, 29], [65, 52, 0]]
+    assert [step.iteration for step in history] == [1, 2]
+    assert history[0].centers.tolist() == EXAMPLE[[0, 3, 6]].tolist()
+    np.testing.assert_allclose(history[0].distances(EXAMPLE), np.sqrt(first), rtol=1e-15)
+    assert history[0].labels.tolist() == [0, 2, 1, 1, 1, 1, 2]
+    assert history[0].inertia == 0 + 10 + 25 + 0 + 13 + 17 + 0
+    # (5, 8) -> ((8 + 5 + 7 + 6) / 4, (4 + 8 + 5 + 4) / 4), (1, 2) -> ((2 + 1) / 2, (5 + 2) / 2)
+    assert history[0].center_shift == 1.5**2 + 2.75**2 + 0.5**2 + 1.5**2
+    assert history[1].centers.tolist() == [[2, 10], [6.5, 5.25], [1.5, 3.5]]
+    to_second = [42.8125, 20.3125, 3.8125, 9.8125, 0.3125, 1.8125, 40.8125]
+    to_third = [42.5, 2.5, 42.5, 32.5, 32.5, 20.5, 2.5]
+    expected = np.sqrt(np.column_stack([np.array(first)[:, 0], to_second, to_third]))
+    np.testing.assert_allclose(history[1].distances(EXAMPLE), expected, rtol=1e-15)
+    assert history[1].labels.tolist() == [0, 2, 1, 1, 1, 1, 2]
+    assert history[1].inertia == 20.75
+    assert history[1].center_shift == 0
+
+
+def test_iris_as_r_prints_it(iris):
+    result = kmeans(iris, 3, init=iris[[0, 50, 100]])
+    assert result.inertia == pytest.approx(78.851441426146, rel=1e-12)
+    assert result.sizes.tolist() == [50, 62, 38]
+    np.testing.assert_allclose(result.cluster_inertia, [15.15100, 39.82097, 23.87947], atol=5e-6)
+    np.testing.assert_allclose(result.centers[0], [5.006, 3.428, 1.462, 0.246], rtol=1e-12)
+    assert result.total_inertia == pytest.approx(681.3706, rel=1e-9)
+    assert f"{100 * result.explained:.1f}" == "88.4"
+
+
+def test_repr_has_the_layout_of_r():
+    # print(kmeans(x, x[c(1, 4, 7), ], algorithm = "Lloyd")) in R 4.2, with labels and names counted from 0.
+    assert repr(kmeans(EXAMPLE, 3, init=EXAMPLE[[0, 3, 6]])).splitlines() == [
+        "K-means clustering with 3 clusters of sizes 1, 4, 2",
+        "",
+        "Cluster means:",
+        "   [0]   [1]",
+        "0    2    10",
+        "1  6.5  5.25",
+        "2  1.5   3.5",
+        "",
+        "Clustering vector:",
+        "[0 2 1 1 1 1 2]",
+        "",
+        "Within cluster sum of squares by cluster:",
+        "[ 0.   15.75  5.  ]",
+        " (between_SS / total_SS =  76.8 %)",
+        "",
+        "Converged after 2 iterations, inertia 20.75",
+    ]
+
+
+def test_repr_stays_short():
+    text = repr(kmeans(integers(5000, 30), 100, random_state=0, max_iter=1))
+    assert len(text.splitlines()) < 50
+    assert max(map(len, text.splitlines())) < 160
+    assert "Stopped after 1 iteration," in text
+    assert "with 1 cluster of sizes 7" in repr(kmeans(EXAMPLE, 1))
+
+
+def test_result_is_frozen():
+    result = kmeans(EXAMPLE, 1)
+    assert isinstance(result, KMeansResult)
+    with pytest.raises(AttributeError):
+        result.inertia = 0.0
+
+
+def test_one_cluster_is_the_mean():
+    X = clustered(5000, 5, 4)
+    result = kmeans(X, 1)
+    np.testing.assert_allclose(result.centers[0], X.mean(axis=0), rtol=1e-13)
+    assert result.inertia == pytest.approx(result.total_inertia, rel=1e-13)
+    assert result.explained == pytest.approx(0, abs=1e-13)
+
+
+# --- exactness -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 200])
+def test_labels_are_those_of_brute_force(p, dtype):
+    k = 37
+    generator = np.random.default_rng(p)
+    data = {
+        "random": generator.normal(size=(3001, p)),
+        "clustered": clustered(3001, p, k, seed=p),
+        "ties": generator.integers(0, 3, (3001, p)),
+        "far away": generator.normal(size=(3001, p)) + 1e6,
+        "tiny": generator.normal(size=(3001, p)) * 1e-30,
+        "tiny and far away": 1 + generator.normal(size=(3001, p)) * 1e-7,
+        "huge": generator.normal(size=(3001, p)) * (1e37 if dtype == np.float32 else 1e140),
+        "uneven": generator.normal(size=(3001, p)) * 10.0 ** generator.integers(-12, 12, p),
+    }
+    for name, values in data.items():
+        X = values.astype(dtype)
+        distinct = np.unique(X, axis=0)
+        some = distinct[generator.permutation(len(distinct))[:k]].astype(float)
+        for step in kmeans(X, len(some), init=some, max_iter=3, history=True).history:
+            np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers), err_msg=name)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("scale", [1e17, 1e18, 1e19, 2e19, 1e20, 1e21, 1e22, 1e23, 1e30, 1e38, 1e39])
+def test_labels_near_the_end_of_the_range_of_float32(scale):
+    X = np.concatenate([np.linspace(-1.4, 2.8, 997), [-1.35, -1.3, 2.7]])[:, np.newaxis] * scale
+    for centers in ([-1.35, -1.3, 2.65], [-1.8, 1.8, 0.0], [-2.7, 1.3, 1.4]):
+        init = np.array(centers)[:, np.newaxis] * scale
+        for points in (X, np.column_stack([X, X[::-1]]), np.repeat(X, 5, axis=1)):
+            start = np.repeat(init, points.shape[1], axis=1)
+            labels = kmeans(points, 3, init=start, max_iter=1, history=True).history[0].labels
+            np.testing.assert_array_equal(labels, reference.nearest(points, start))
+
+
+@pytest.mark.kernel
+def test_ties_go_to_the_lowest_index():
+    X = np.array([[0.0, 0.0], [2.0, 0.0], [1.0, 0.0], [1.0, 5.0]])
+    for order in ([0, 1], [1, 0]):
+        labels = kmeans(X, 2, init=X[order], max_iter=1, history=True).history[0].labels
+        assert labels[2:].tolist() == [0, 0]
+
+
+def test_labels_of_the_photo(photo_histogram):
+    colors, counts = photo_histogram
+    result = kmeans(colors, 64, sample_weight=counts, random_state=0, max_iter=5, history=True)
+    for step in result.history[::4]:
+        np.testing.assert_array_equal(step.labels, reference.nearest(colors, step.centers))
+    assert_consistent(colors, result, counts)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 17])
+def test_equals_the_reference_to_the_last_bit_on_whole_numbers(p, dtype):
+    X = integers(4000, p, dtype, seed=p, most=250)
+    init = np.unique(X, axis=0)[::-1][:11]
+    labels, centers, inertia, n_iter = reference.lloyd(X, init)
+    result = kmeans(X, 11, init=init, tol=0)
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_array_equal(result.centers, centers)
+    assert result.inertia == pytest.approx(inertia, rel=1e-12)
+    assert result.n_iter == n_iter
+    assert result.converged
+
+
+@pytest.mark.parametrize("offset", [0, 1e6])
+def test_float32_far_from_the_origin(offset):
+    X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)
+    result = kmeans(X, 8, random_state=1)
+    assert_consistent(X, result)
+    expected = reference.lloyd(X, kmeans(X, 8, random_state=1, max_iter=1, history=True).history[0].centers, 30, 0.0)
+    assert kmeans(X, 8, random_state=1, tol=0, max_iter=30).inertia == pytest.approx(expected[2], rel=1e-9)
+
+
+# --- scikit-learn --------------------------------------------------------------------------------------------------
+
+
+def sklearn_kmeans(X, init, weights=None, **options):
+    cluster = pytest.importorskip("sklearn.cluster")
+    model = cluster.KMeans(len(init), init=init, n_init=1, algorithm="lloyd", **options)
+    return model.fit(np.asarray(X, dtype=float), sample_weight=weights)
+
+
+def off_the_grid(centers):
+    """Centers between the colors: no pixel is as near to one as to another, which scikit-learn decides by rounding."""
+    return centers + np.random.default_rng(0).uniform(-0.5, 0.5, centers.shape)
+
+
+@pytest.mark.parametrize("k", [16, 64])
+def test_inertia_of_scikit_learn_after_20_iterations_on_the_photo(photo, photo_histogram, k):
+    colors, counts = photo_histogram
+    init = off_the_grid(colors[np.random.default_rng(k).choice(len(colors), k, replace=False)])
+    theirs = sklearn_kmeans(colors, init, counts.astype(float), tol=0, max_iter=20)
+    ours = kmeans(photo.reshape(-1, 3), k, init=init, tol=0, max_iter=20)
+    assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+    np.testing.assert_allclose(ours.centers, theirs.cluster_centers_, rtol=1e-6)
+    assert ours.n_iter == theirs.n_iter_
+
+
+def test_inertia_of_scikit_learn_on_pixels_of_the_photo(photo):
+    pixels = photo[::8, ::8].reshape(-1, 3)
+    init = off_the_grid(np.unique(pixels, axis=0)[::1500][:16])
+    theirs = sklearn_kmeans(pixels, init, tol=0, max_iter=20)
+    for X in (pixels, pixels.astype(np.float32)):
+        ours = kmeans(X, 16, init=init, tol=0, max_iter=20)
+        assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3, 4, 8, 50])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_inertia_of_scikit_learn_on_random_data(p, dtype):
+    X = np.random.default_rng(p).normal(size=(20_000, p)).astype(dtype)
+    theirs = sklearn_kmeans(X, X[:16].astype(float), tol=0, max_iter=20)
+    ours = kmeans(X, 16, init=X[:16], tol=0, max_iter=20)
+    assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+    assert ours.n_iter == theirs.n_iter_
+
+
+@pytest.mark.parametrize("tol", [0, 1e-6, 1e-4, 1e-2])
+@pytest.mark.parametrize("seed", range(4))
+def test_tol_and_n_iter_mean_what_they_mean_in_scikit_learn(tol, seed):
+    X = clustered(3000, 3, 6, seed=seed, spread=1.5)
+    theirs = sklearn_kmeans(X, X[:6], tol=tol, max_iter=300)
+    ours = kmeans(X, 6, init=X[:6], tol=tol)
+    assert ours.n_iter == theirs.n_iter_
+    assert ours.converged
+    np.testing.assert_array_equal(ours.labels, theirs.labels_)
+    assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-9)
+
+
+def test_max_iter_ends_a_run():
+    X = clustered(3000, 3, 6, spread=1.5)
+    result = kmeans(X, 6, init=X[:6], tol=0, max_iter=2)
+    assert (result.n_iter, result.converged) == (2, False)
+    assert_consistent(X, result)
+
+
+# --- the same bits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("p", "k"), [(1, 5), (3, 16), (3, 100), (5, 16), (40, 9)])
+def test_same_bits_for_any_number_of_threads(dtype, p, k):
+    # 50 021 rows are 25 chunks, the last of them not full.
+    X = (100 + 30 * np.random.default_rng(7).normal(size=(50_021, p))).clip(0, 255).astype(dtype)
+    results = [kmeans(X, k, random_state=3, max_iter=6, n_threads=n_threads) for n_threads in THREADS]
+    for result in results[1:]:
+        assert_same_bits(results[0], result)
+
+
+@pytest.mark.kernel
+def test_same_bits_for_any_number_of_threads_with_weights_and_empty_clusters():
+    generator = np.random.default_rng(0)
+    X, weights = generator.normal(size=(50_021, 3)), generator.exponential(size=50_021)
+    init = np.concatenate([X[:5], np.full((4, 3), 1e3) + np.arange(4)[:, np.newaxis]])
+    results = [kmeans(X, 9, init=init, sample_weight=weights, max_iter=8, n_threads=n_threads) for n_threads in THREADS]
+    for result in results[1:]:
+        assert_same_bits(results[0], result)
+    assert_consistent(X, results[0], weights)
+
+
+EVERY_KIND_OF_PROBLEM = """
+import sys
+import numpy as np
+from fastcluster_ext import ColorHistogram, kmeans, kmeans_plusplus, quantize
+
+arrays = {}
+def keep(name, result):
+    for field in ("labels", "centers", "inertia", "cluster_inertia", "total_inertia", "cluster_weights", "n_iter"):
+        arrays[f"{name}/{field}"] = np.asarray(getattr(result, field))
+
+generator = np.random.default_rng(0)
+for dtype in ("uint8", "uint16", "float32", "float64"):
+    for p, k in ((1, 5), (2, 70), (3, 16), (4, 33), (5, 16), (9, 7), (67, 20)):
+        X = (100 + 30 * generator.normal(size=(4307, p))).clip(0, 255).astype(dtype)
+        weights = generator.exponential(size=len(X))
+        keep(f"{dtype} {p} {k}", kmeans(X, k, random_state=p, max_iter=9))
+        keep(f"{dtype} {p} {k} weighted", kmeans(X, k, sample_weight=weights, random_state=p, max_iter=9))
+        arrays[f"{dtype} {p} {k} seeds"] = kmeans_plusplus(X, k, sample_weight=weights, random_state=p)[1]
+X = generator.normal(size=(6007, 3))
+keep("refilled", kmeans(X, 9, init=np.r_[X[:5], np.full((4, 3), 1e3)], max_iter=9))
+keep("far away", kmeans((X + 1e6).astype("float32"), 9, random_state=0))
+keep("tiny", kmeans(X * 1e-30, 9, random_state=0, max_iter=9))
+keep("ties", kmeans(generator.integers(0, 3, (6007, 4)).astype(float), 9, random_state=0, max_iter=9))
+image = generator.integers(0, 60, (97, 113, 3)).astype("uint8")
+small = quantize(image, 20, random_state=0)
+arrays["palette"], arrays["indices"] = small.centers, small.indices
+np.savez(sys.argv[1], **arrays)
+"""
+
+
+def test_every_instruction_set_gives_the_same_bits(tmp_path):
+    from fastcluster_ext import _kernels
+
+    results = {}
+    for isa in _kernels.built():
+        run_python(EVERY_KIND_OF_PROBLEM, tmp_path / f"{isa}.npz", FASTCLUSTER_EXT_ISA=isa)
+        results[isa] = np.load(tmp_path / f"{isa}.npz")
+    first, *others = results
+    for other in others:
+        for name in results[first].files:
+            assert results[first][name].tobytes() == results[other][name].tobytes(), f"{name}: {first} and {other}"
+
+
+# --- weights -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [1, 3, 4, 6])
+def test_weights_are_repetitions(p, dtype):
+    generator = np.random.default_rng(p)
+    X = np.unique(integers(700, p, dtype, seed=p, most=250), axis=0)
+    counts = generator.integers(1, 6, len(X))
+    init = X[generator.permutation(len(X))[:8]]
+    weighted = kmeans(X, 8, init=init, sample_weight=counts, tol=0)
+    repeated = kmeans(np.repeat(X, counts, axis=0), 8, init=init, tol=0)
+    np.testing.assert_array_equal(np.repeat(weighted.labels, counts), repeated.labels)
+    np.testing.assert_array_equal(weighted.centers, repeated.centers)
+    np.testing.assert_array_equal(weighted.cluster_weights, repeated.sizes)
+    assert weighted.inertia == pytest.approx(repeated.inertia, rel=1e-12)
+    assert weighted.total_inertia == pytest.approx(repeated.total_inertia, rel=1e-12)
+    assert weighted.n_iter == repeated.n_iter
+    assert_consistent(X, weighted, counts)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.uint8, bool, list])
+def test_kinds_of_weights(kind):
+    X = integers(500, 3)
+    ones = [1] * 500 if kind is list else np.ones(500, dtype=kind)
+    assert_same_bits(kmeans(X, 5, init=X[:5], sample_weight=ones), kmeans(X, 5, init=X[:5]))
+
+
+@pytest.mark.kernel
+def test_fractional_weights():
+    X = clustered(3000, 3, 5, spread=1.0)
+    weights = np.random.default_rng(1).exponential(size=3000)
+    result = kmeans(X, 5, init=X[:5], sample_weight=weights, tol=0)
+    labels, centers, inertia, n_iter = reference.lloyd(X, X[:5], weights=weights)
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_allclose(result.centers, centers, rtol=1e-12)
+    assert result.inertia == pytest.approx(inertia, rel=1e-12)
+    assert result.n_iter == n_iter
+    assert_consistent(X, result, weights)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_points_of_zero_weight_change_nothing_but_are_labeled(dtype):
+    X = integers(2000, 3, dtype, seed=1)
+    weights = np.random.default_rng(2).integers(0, 3, 2000).astype(float)
+    init = np.unique(X[weights > 0], axis=0)[:7]
+    result = kmeans(X, 7, init=init, sample_weight=weights, tol=0)
+    without = kmeans(X[weights > 0], 7, init=init, sample_weight=weights[weights > 0], tol=0)
+    np.testing.assert_array_equal(result.centers, without.centers)
+    np.testing.assert_array_equal(result.labels[weights > 0], without.labels)
+    assert_consistent(X, result, weights)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 2.0**40, 1e12])
+def test_the_scale_of_the_weights_does_not_matter(scale):
+    X = integers(2000, 3, seed=3)
+    weights = np.random.default_rng(2).integers(1, 5, 2000)
+    result, scaled = (kmeans(X, 7, init=X[:7], sample_weight=w) for w in (weights, weights * scale))
+    np.testing.assert_array_equal(result.labels, scaled.labels)
+    np.testing.assert_allclose(result.centers, scaled.centers, rtol=1e-12)
+    assert scaled.inertia == pytest.approx(scale * result.inertia, rel=1e-12)
+
+
+# --- pixels --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("dtype", "p"), [(np.uint8, 1), (np.uint8, 3), (np.uint8, 4), (np.uint8, 8), (np.uint16, 4)])
+def test_grouping_equal_rows_changes_nothing(dtype, p):
+    generator = np.random.default_rng(p)
+    distinct = np.unique(generator.integers(0, 256, (900, p)).astype(dtype), axis=0)
+    X = distinct[generator.integers(len(distinct), size=30_000)]
+    init = distinct[generator.permutation(len(distinct))[:10]]
+    grouped, by_row = (kmeans(values, 10, init=init, tol=0) for values in (X, X.astype(np.float32)))
+    np.testing.assert_array_equal(grouped.labels, by_row.labels)
+    np.testing.assert_array_equal(grouped.centers, by_row.centers)
+    np.testing.assert_array_equal(grouped.sizes, by_row.sizes)
+    assert grouped.inertia == pytest.approx(by_row.inertia, rel=1e-12)
+    assert grouped.n_iter == by_row.n_iter
+
+
+@pytest.mark.kernel
+def test_grouping_equal_rows_with_weights():
+    generator = np.random.default_rng(5)
+    X = generator.integers(0, 6, (20_000, 3)).astype(np.uint8)
+    weights = generator.integers(0, 4, len(X)).astype(float)
+    init = np.unique(X, axis=0)[::30][:7]
+    grouped, by_row = (kmeans(v, 7, init=init, tol=0, sample_weight=weights) for v in (X, X.astype(np.float64)))
+    np.testing.assert_array_equal(grouped.labels, by_row.labels)
+    np.testing.assert_array_equal(grouped.centers, by_row.centers)
+    np.testing.assert_array_equal(grouped.sizes, by_row.sizes)
+    np.testing.assert_array_equal(grouped.cluster_weights, by_row.cluster_weights)
+
+
+def test_pixels_of_the_photo_grouped_and_not(photo):
+    pixels = photo[1000:1500, ::4].reshape(-1, 3)
+    init = np.unique(pixels, axis=0)[::1000][:16]
+    grouped, by_row = (kmeans(values, 16, init=init, max_iter=20) for values in (pixels, pixels.astype(np.float32)))
+    np.testing.assert_array_equal(grouped.labels, by_row.labels)
+    np.testing.assert_array_equal(grouped.centers, by_row.centers)
+
+
+# --- empty clusters ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_empty_clusters_are_refilled_with_the_points_that_cost_most(dtype, weighted):
+    X = integers(1500, 3, dtype, seed=4)
+    weights = np.random.default_rng(4).integers(0, 4, 1500).astype(float) if weighted else None
+    init = np.concatenate([X[:3], np.full((5, 3), 1000.0)])
+    labels, centers, inertia, n_iter = reference.lloyd(X, init, weights=weights)
+    result = kmeans(X, 8, init=init, sample_weight=weights, tol=0)
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_array_equal(result.centers, centers)
+    assert result.inertia == pytest.approx(inertia, rel=1e-12)
+    assert result.n_iter == n_iter
+    assert_consistent(X, result, weights)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("max_iter", [1, 2, 3, 300])
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_and_centers_agree_after_any_iteration(seed, max_iter):
+    generator = np.random.default_rng(seed)
+    X = generator.integers(0, 12, (60, 2)).astype(float)
+    init = generator.integers(-60, 60, (20, 2)).astype(float)
+    result = kmeans(X, 20, init=init, max_iter=max_iter, tol=0)
+    assert_consistent(X, result)
+    expected = reference.lloyd(X, init, max_iter)
+    np.testing.assert_array_equal(result.centers, expected[1])
+    np.testing.assert_array_equal(result.labels, expected[0])
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("init", ["k-means++", "random", "far away", "all the same"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_as_many_clusters_as_distinct_points(init, dtype):
+    distinct = np.unique(integers(60, 2, dtype, most=20), axis=0)
+    X = np.repeat(distinct, 3, axis=0)
+    k = len(distinct)
+    given = {"far away": np.full((k, 2), 1e6), "all the same": np.repeat(X[:1], k, axis=0)}.get(init, init)
+    result = kmeans(X, k, init=given, random_state=0)
+    assert result.inertia == 0
+    assert result.explained == 1
+    assert result.sizes.tolist() == [3] * k
+    assert_consistent(X, result)
+
+
+@pytest.mark.kernel
+def test_more_clusters_than_points_that_differ_by_more_than_rounding():
+    # Three distinct points, but the squares of their differences are 0 in float64.
+    X = np.array([[0.0], [1e-200], [2e-200]])
+    for init in ([[5.0], [6.0], [7.0]], X, "k-means++", "random"):
+        outcome = []
+
+        def run(init=init, outcome=outcome):
+            with pytest.raises(ValueError, match="k must be at most the number of points that differ by more than"):
+                kmeans(X, 3, init=init)
+            outcome.append("raised")
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert outcome == ["raised"]
+
+
+# --- runs, seeds, callbacks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_n_init_keeps_the_best_run(init):
+    X = clustered(2000, 2, 12, seed=3)
+    generator = np.random.default_rng(5)
+    runs = [kmeans(X, 12, init=init, n_init=1, random_state=generator).inertia for _ in range(6)]
+    assert len(set(runs)) > 1
+    best = kmeans(X, 12, init=init, n_init=6, random_state=np.random.default_rng(5))
+    assert best.inertia == min(runs)
+    assert_consistent(X, best)
+
+
+def test_n_init_auto_is_one_run_of_plusplus_and_ten_of_random():
+    X = clustered(500, 2, 8)
+    for init, runs in (("k-means++", 1), ("random", 10)):
+        seen = []
+        kmeans(X, 8, init=init, callback=lambda step, seen=seen: seen.append(step.iteration), random_state=0)
+        assert seen.count(1) == runs
+
+
+def test_given_centers_are_one_run():
+    with pytest.warns(RuntimeWarning, match="n_init=5") as caught:
+        kmeans(EXAMPLE, 3, init=EXAMPLE[:3], n_init=5)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kmeans(EXAMPLE, 3, init=EXAMPLE[:3], n_init=1)
+
+
+def test_kinds_of_random_state():
+    X = clustered(2000, 3, 20, spread=1.0)
+    same = [kmeans(X, 20, random_state=seed) for seed in (7, np.int64(7), np.random.default_rng(7))]
+    assert_same_bits(same[0], same[1])
+    assert_same_bits(same[0], same[2])
+    legacy = [kmeans(X, 20, random_state=np.random.RandomState(7)) for _ in range(2)]
+    assert_same_bits(*legacy)
+    generator = np.random.default_rng(7)
+    assert kmeans(X, 20, random_state=generator).inertia != kmeans(X, 20, random_state=generator).inertia
+    state = np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert kmeans(X, 20).inertia != kmeans(X, 20).inertia
+    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
+
+
+def test_callback_sees_every_iteration_in_order():
+    X = clustered(2000, 3, 6, spread=1.5)
+    steps = []
+    result = kmeans(X, 6, init=X[:6], callback=steps.append)
+    assert [step.iteration for step in steps] == list(range(1, result.n_iter + 1))
+    np.testing.assert_array_equal(steps[0].centers, X[:6])
+    for before, after in itertools.pairwise(steps):
+        assert before.center_shift == pytest.approx(((after.centers - before.centers) ** 2).sum())
+    assert steps[0].labels is None
+    assert steps[0].inertia is None
+    assert result.history == ()
+
+
+def test_callback_ends_the_run():
+    X = clustered(2000, 3, 6, spread=1.5)
+    result = kmeans(X, 6, init=X[:6], tol=0, callback=lambda step: step.iteration == 3)
+    assert (result.n_iter, result.converged) == (3, False)
+    assert_consistent(X, result)
+    assert_same_bits(result, kmeans(X, 6, init=X[:6], tol=0, max_iter=3))
+
+
+def test_callback_cannot_disturb_the_run():
+    X = clustered(2000, 3, 6, spread=1.5)
+
+    def spoil(step):
+        step.centers[:] = np.nan
+
+    assert_same_bits(kmeans(X, 6, init=X[:6], callback=spoil), kmeans(X, 6, init=X[:6]))
+    with pytest.raises(ZeroDivisionError):
+        kmeans(X, 6, init=X[:6], callback=lambda step: 1 // 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_history_shows_the_run_step_by_step(dtype):
+    X = integers(3000, 3, dtype)
+    weights = np.random.default_rng(0).integers(1, 4, 3000)
+    result = kmeans(X, 6, init=X[:6], sample_weight=weights, history=True)
+    assert len(result.history) == result.n_iter
+    for step in result.history:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+        assert step.inertia == pytest.approx(reference.inertia(X, step.centers, weights), rel=1e-12)
+        np.testing.assert_allclose(step.distances(X[:50]) ** 2, reference.squared_distances(X[:50], step.centers))
+    inertias = [step.inertia for step in result.history]
+    assert inertias == sorted(inertias, reverse=True)
+    assert result.inertia <= inertias[-1]
+    assert_same_bits(result, kmeans(X, 6, init=X[:6], sample_weight=weights))
+
+
+def test_input_is_not_modified():
+    X, init, weights = integers(1000, 3), integers(5, 3, seed=9), np.arange(1000.0)
+    copies = X.copy(), init.copy(), weights.copy()
+    for array in (X, init, weights):
+        array.flags.writeable = False
+    kmeans(X, 5, init=init, sample_weight=weights)
+    kmeans_plusplus(X, 5, sample_weight=weights)
+    for array, copy in zip((X, init, weights), copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+# --- seeding -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8, np.uint16])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_seeds_are_those_of_the_greedy_draw(dtype, weighted):
+    X = integers(5001, 3, dtype, seed=2)
+    weights = np.random.default_rng(2).integers(0, 5, len(X)).astype(float) if weighted else None
+    for seed, k, trials in ((0, 1, 2), (1, 2, 2), (2, 20, 4), (3, 20, 1), (4, 60, 5)):
+        centers, indices = kmeans_plusplus(X, k, sample_weight=weights, random_state=seed, n_local_trials=trials)
+        uniforms = np.random.default_rng(seed).random((k, trials))
+        assert indices.tolist() == reference.greedy_kmeans_plusplus(X, uniforms, weights)
+        np.testing.assert_array_equal(centers, X[indices])
+        assert centers.dtype == np.float64
+
+
+def test_kmeans_starts_from_the_seeds_of_kmeans_plusplus():
+    X = integers(3000, 3)
+    started = kmeans(X, 9, random_state=4, history=True).history[0].centers
+    np.testing.assert_array_equal(started, kmeans_plusplus(X, 9, random_state=4)[0])
+
+
+@pytest.mark.parametrize("n_threads", THREADS)
+def test_seeds_do_not_depend_on_threads(n_threads):
+    X = np.random.default_rng(0).normal(size=(50_021, 3))
+    expected = kmeans_plusplus(X, 50, random_state=1, n_threads=1)[1]
+    np.testing.assert_array_equal(kmeans_plusplus(X, 50, random_state=1, n_threads=n_threads)[1], expected)
+
+
+def test_seeds_are_as_good_as_those_of_scikit_learn():
+    cluster = pytest.importorskip("sklearn.cluster")
+    X = clustered(400, 2, 25, seed=6, spread=0.4)
+    ours, theirs = (
+        np.array([reference.inertia(X, draw(X, 25, random_state=seed)[0]) for seed in range(100)])
+        for draw in (kmeans_plusplus, cluster.kmeans_plusplus)
+    )
+    # Means of 100 draws: three standard errors of their difference.
+    error = np.hypot(ours.std(), theirs.std()) / np.sqrt(100)
+    assert abs(ours.mean() - theirs.mean()) < 3 * error
+
+
+def test_first_seed_is_drawn_in_proportion_to_weight():
+    X = np.arange(4.0)[:, np.newaxis]
+    draws = [int(kmeans_plusplus(X, 1, sample_weight=[0, 1, 3, 0], random_state=i)[1][0]) for i in range(400)]
+    counts = np.bincount(draws, minlength=4)
+    assert counts[[0, 3]].tolist() == [0, 0]
+    assert 65 <= counts[1] <= 135
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_random_starts_are_distinct_points(weighted):
+    X = np.repeat(integers(40, 2, most=3), 5, axis=0)
+    weights = np.random.default_rng(0).integers(0, 2, len(X)).astype(float) if weighted else None
+    possible = np.unique(X if weights is None else X[weights > 0], axis=0).tolist()
+    for k in (1, 3, len(possible)):
+        result = kmeans(X, k, init="random", n_init=1, sample_weight=weights, random_state=k, history=True)
+        started = result.history[0].centers.tolist()
+        assert len(np.unique(started, axis=0)) == k
+        assert all(center in possible for center in started)
