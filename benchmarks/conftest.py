@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.checks import compare, ours_on
+from benchmarks.checks import compare, complaint, ours_on
 from benchmarks.peers import Outcome, implementations_of
 from benchmarks.processes import Worker
 from benchmarks.workloads import WORKLOADS
@@ -44,6 +44,7 @@ def time_one(
             benchmark.pedantic(worker.run, rounds=rounds, warmup_rounds=warmup_rounds)
             outcome = worker.outcome()
         found = compare(workload, implementation, outcome, reference(workload_name, step))
+        assert not complaint(workload, implementation, outcome, found)
         benchmark.extra_info.update(found, step=step, n_threads=n_threads)
         return found
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmarks import limits
 from benchmarks.peers import Implementation, Outcome, implementations_of
 from benchmarks.workloads import WORKLOADS, Workload
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "measure_limits"]
 
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Thread pools spin for some milliseconds after their work; the next one to be timed must not pay for that.
@@ -87,6 +88,28 @@ class Worker:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+def measure_limits(n_threads: int) -> dict[str, float]:
+    """Measure what the machine can do, in a process of its own: bytes read and multiply-adds, a second."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_send_limits, args=(theirs, n_threads), daemon=True)
+    with _pools_of(n_threads):
+        process.start()
+    theirs.close()
+    measured: dict[str, float] = ours.recv()
+    process.join()
+    return measured
+
+
+def _send_limits(connection: Any, n_threads: int) -> None:
+    connection.send(
+        {
+            "read": limits.read_bytes_per_second(n_threads),
+            "multiply_adds": limits.multiply_adds_per_second(),
+        }
+    )
 
 
 @contextmanager
