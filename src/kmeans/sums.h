@@ -35,9 +35,13 @@ FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t co
 #endif
     for (; r < count; r++, at += row_stride) {
         double *accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * 4;
-        sums_vector row = {0, 0, 0, 0};
-        for (int i = 0; i < p; i++) row[i] = matrix_value(at + i * column_stride, dtype);
-        row[p] = 1.0;
+        /* In one expression: setting lanes one by one goes through memory where vectors are of 16 bytes, 6 ns a row. */
+        sums_vector row = {
+            matrix_value(at, dtype),
+            p > 1 ? matrix_value(at + column_stride, dtype) : 1.0,
+            p > 2 ? matrix_value(at + 2 * column_stride, dtype) : p == 2 ? 1.0 : 0.0,
+            p > 2 ? 1.0 : 0.0,
+        };
         if (weights) row *= weights[r];
         *(sums_vector *)accumulator += row;
     }
