@@ -98,14 +98,6 @@ FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptr
     }
 }
 
-/* Ask for dense rows that are read next, so that they arrive while the rows before them are worked on: between two reads
- * of a tile the hardware's own prefetcher has stopped. */
-static inline void matrix_prefetch(const matrix *view, ptrdiff_t start, ptrdiff_t stop) {
-    const ptrdiff_t size = view->row_stride, end = stop < view->n_rows ? stop : view->n_rows;
-    if (size <= 0 || size > 64) return;
-    for (const char *at = view->data + start * size; at < view->data + end * size; at += 64) __builtin_prefetch(at);
-}
-
 /* Rows [start, start + count) less `shift`, as float32 columns: out[i * ld + r]. Lanes from count to ld become 0. */
 static inline void matrix_columns_f32(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
                                       float *out, ptrdiff_t ld) {
