@@ -8,9 +8,9 @@
  *
  * Rounding (u = 2^-24, M the largest |c|, h = |c|^2 / 2): the shifted inputs are off by u each, the chain of p
  * multiply-adds by (p + 1) u of the sum of its absolute terms, so a score is off by at most
- * (p + 4) u (M^2 / 2 + |x| M); `certain` demands twice that, plus the float64 error of the decision itself.
- * Anything not finite compares false there and is decided in float64; so is everything when M is so large that a score
- * could overflow float32 (|x|^2 is finite there, so |x| < 2^64).
+ * (p + 4) u (M^2 / 2 + |x| M) <= (p + 4) u (M^2 + |x|^2 / 2); `certain` demands twice that, plus the float64 error of
+ * the decision itself. Anything not finite compares false there and is decided in float64; so is everything when M is
+ * so large that a score could overflow float32 (|x|^2 is finite there, so |x| < 2^64).
  */
 #ifndef FASTCLUSTER_EXT_ARGMIN_H
 #define FASTCLUSTER_EXT_ARGMIN_H
@@ -172,9 +172,8 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
                                float *columns, double *row, int32_t *labels) {
     const ptrdiff_t p = table->p, ld = ARGMIN_TILE;
     const double m = table->max_norm, rounding = 2.02 * (double)(p + 4) * 0x1p-24;
-    const vf slope = vf_set1((float)(rounding * m));
-    const vf level = vf_set1(m < ARGMIN_MOST_NORM ? (float)(rounding * m * m * 0.5 + FLT_MIN) : INFINITY);
-    const vf curvature = vf_set1((float)(p + 4) * 0x1p-50f);
+    const vf slope = vf_set1((float)(0.5 * rounding));
+    const vf level = vf_set1(m < ARGMIN_MOST_NORM ? (float)(rounding * m * m + FLT_MIN) : INFINITY);
     matrix_columns_f32(points, start, count, table->shift, columns, ld);
     for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
         vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
@@ -197,7 +196,7 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
                 const vf x = vf_load(columns + i * ld + at);
                 norm = vf_fma(x, x, norm);
             }
-            const vf error = vf_fma(norm, curvature, vf_fma(vf_sqrt(norm), slope, level));
+            const vf error = vf_fma(norm, slope, level);
             vi_store(labels + at, chosen[r]);
             uint32_t certain = vm_bits(vf_less(error, vf_sub(second[r], best[r])));
             for (uint32_t open = ~certain & (uint32_t)((1u << VF_LANES) - 1u); open; open &= open - 1) {

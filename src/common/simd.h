@@ -33,10 +33,23 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
-FC_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm512_mask_mov_epi32(b, m, a); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+#define VF_HAS_LOAD3
+/* VF_LANES rows of three floats, by column. */
+FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
+    const vf a = vf_load(rows), b = vf_load(rows + 16), c = vf_load(rows + 32);
+    const vi xy = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 0, 0, 0, 0, 0);
+    const vi yy = _mm512_setr_epi32(1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 0, 0, 0, 0, 0);
+    const vi zy = _mm512_setr_epi32(2, 5, 8, 11, 14, 17, 20, 23, 26, 29, 0, 0, 0, 0, 0, 0);
+    const vi xc = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 17, 20, 23, 26, 29);
+    const vi yc = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 18, 21, 24, 27, 30);
+    const vi zc = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19, 22, 25, 28, 31);
+    *x = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, xy, b), xc, c);
+    *y = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, yy, b), yc, c);
+    *z = _mm512_permutex2var_ps(_mm512_permutex2var_ps(a, zy, b), zc, c);
+}
 
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
@@ -56,10 +69,19 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
-FC_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+#define VF_HAS_LOAD3
+/* VF_LANES rows of three floats, by column: blends gather a column's values, one permutation puts them in order. */
+FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
+    const vf a = vf_load(rows), b = vf_load(rows + 8), c = vf_load(rows + 16);
+    const vi xo = _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5), yo = _mm256_setr_epi32(1, 4, 7, 2, 5, 0, 3, 6);
+    const vi zo = _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7);
+    *x = _mm256_permutevar8x32_ps(_mm256_blend_ps(_mm256_blend_ps(a, b, 0x92), c, 0x24), xo);
+    *y = _mm256_permutevar8x32_ps(_mm256_blend_ps(_mm256_blend_ps(a, b, 0x24), c, 0x49), yo);
+    *z = _mm256_permutevar8x32_ps(_mm256_blend_ps(_mm256_blend_ps(a, b, 0x49), c, 0x92), zo);
+}
 
 #elif defined(__SSE4_1__)
 #include <smmintrin.h>
@@ -79,7 +101,6 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(a, b); }
-FC_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm_cmplt_ps(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm_blendv_epi8(b, a, _mm_castps_si128(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
@@ -102,16 +123,22 @@ FC_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 FC_INLINE vf vf_min(vf a, vf b) { return vminq_f32(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return vmaxq_f32(a, b); }
-FC_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return vcltq_f32(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }
 FC_INLINE uint32_t vm_bits(vm m) {
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, bit));
 }
+#define VF_HAS_LOAD3
+/* VF_LANES rows of three floats, by column. */
+FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
+    const float32x4x3_t columns = vld3q_f32(rows);
+    *x = columns.val[0];
+    *y = columns.val[1];
+    *z = columns.val[2];
+}
 
 #else
-#include <math.h>
 #define VF_LANES 1
 #define VF_REGISTERS 16
 typedef float vf;
@@ -128,7 +155,6 @@ FC_INLINE vf vf_mul(vf a, vf b) { return a * b; }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 FC_INLINE vf vf_min(vf a, vf b) { return a < b ? a : b; }
 FC_INLINE vf vf_max(vf a, vf b) { return a > b ? a : b; }
-FC_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return a < b; }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }

@@ -20,6 +20,7 @@ static inline void lloyd_chunk(const centers_table *table, const matrix *points,
     memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
+        matrix_prefetch(points, at + ARGMIN_TILE, at + 2 * ARGMIN_TILE);
         argmin_tile(table, points, at, count, columns, row, labels);
         sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
     }
@@ -37,6 +38,7 @@ static inline void evaluate_chunk(const centers_table *table, const matrix *poin
     memset(costs, 0, (size_t)(table->k * COST_STRIDE) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
+        matrix_prefetch(points, at + ARGMIN_TILE, at + 2 * ARGMIN_TILE);
         argmin_tile(table, points, at, count, columns, row, tile_labels);
         costs_add(points, at, count, weights ? weights + at : NULL, tile_labels, centers, costs);
         memcpy(labels + at, tile_labels, (size_t)count * sizeof(int32_t));
