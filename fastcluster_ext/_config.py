@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import sys
@@ -18,9 +17,12 @@ __all__ = ["config", "show_config"]
 
 def config() -> dict[str, Any]:
     """Return what `show_config` prints, as a dictionary."""
+    # Here, because this import alone takes longer than that of the package.
+    from importlib import metadata
+
     specification = _kernels.runtime.openmp()
     return {
-        "fastcluster_ext": importlib.metadata.version("fastcluster_ext"),
+        "fastcluster_ext": metadata.version("fastcluster_ext"),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",

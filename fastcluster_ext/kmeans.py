@@ -223,8 +223,9 @@ def kmeans(
     Notes
     -----
     Labels are those of a float64 brute-force search, also for float32 data far from the origin, and always those of
-    the returned centers. A cluster that becomes empty is moved onto the point that costs most. Sums are accumulated in
-    float64 in an order that does not depend on the number of threads.
+    the returned centers. A cluster that becomes empty is moved onto the point that costs most (of
+    equals, the first in sorted order). Sums are accumulated in float64 in an order that does not depend on the number
+    of threads.
 
     uint8 and uint16 rows of at most 64 bits (pixels) are counted first where that pays, and the algorithm runs on the
     distinct rows with their counts. With given centers the result is that of running it on all rows; seeds are drawn
@@ -454,7 +455,8 @@ def _draw_seeds(
     centers = np.empty((k, points.shape[1]))
     indices = np.empty(k, dtype=np.int64)
     drawn = uniforms((k, trials or 2 + int(np.log(k))))
-    _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, centers, indices, n_threads=threads)
+    closest = _memory.allocate(len(points), np.float64, "the distances to the nearest seed")
+    _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, closest, centers, indices, n_threads=threads)
     if indices.min() < 0:
         raise _too_close(k)
     return centers, indices

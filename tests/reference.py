@@ -38,8 +38,8 @@ def refilled(points, centers, empty, weights, moved):
     moved = moved.copy()
     closest = squared_distances(points, centers).min(axis=1)
     for j in empty:
-        farthest = np.where(weights > 0, closest, -1.0).argmax()
-        moved[j] = points[farthest]
+        cost = np.where(weights > 0, closest, -1.0)
+        moved[j] = min(points[cost == cost.max()].tolist())  # of equals, the first in sorted order
         closest = np.minimum(closest, squared_distances(points, moved[j : j + 1])[:, 0])
     return moved
 

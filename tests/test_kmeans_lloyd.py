@@ -156,14 +156,14 @@ def test_labels_are_those_of_brute_force(p, dtype):
     k = 37
     generator = np.random.default_rng(p)
     data = {
-        "random": generator.normal(size=(3001, p)),
-        "clustered": clustered(3001, p, k, seed=p),
-        "ties": generator.integers(0, 3, (3001, p)),
-        "far away": generator.normal(size=(3001, p)) + 1e6,
-        "tiny": generator.normal(size=(3001, p)) * 1e-30,
-        "tiny and far away": 1 + generator.normal(size=(3001, p)) * 1e-7,
-        "huge": generator.normal(size=(3001, p)) * (1e37 if dtype == np.float32 else 1e140),
-        "uneven": generator.normal(size=(3001, p)) * 10.0 ** generator.integers(-12, 12, p),
+        "random": generator.normal(size=(1201, p)),
+        "clustered": clustered(1201, p, k, seed=p),
+        "ties": generator.integers(0, 3, (1201, p)),
+        "far away": generator.normal(size=(1201, p)) + 1e6,
+        "tiny": generator.normal(size=(1201, p)) * 1e-30,
+        "tiny and far away": 1 + generator.normal(size=(1201, p)) * 1e-7,
+        "huge": generator.normal(size=(1201, p)) * (1e37 if dtype == np.float32 else 1e140),
+        "uneven": generator.normal(size=(1201, p)) * 10.0 ** generator.integers(-12, 12, p),
     }
     for name, values in data.items():
         X = values.astype(dtype)
@@ -205,7 +205,7 @@ def test_labels_of_the_photo(photo_histogram):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 17])
 def test_equals_the_reference_to_the_last_bit_on_whole_numbers(p, dtype):
-    X = integers(4000, p, dtype, seed=p, most=250)
+    X = integers(2500, p, dtype, seed=p, most=250)
     init = np.unique(X, axis=0)[::-1][:11]
     labels, centers, inertia, n_iter = reference.lloyd(X, init)
     result = kmeans(X, 11, init=init, tol=0)
@@ -291,13 +291,12 @@ def test_max_iter_ends_a_run():
 # --- the same bits -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.kernel
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("p", "k"), [(1, 5), (3, 16), (3, 100), (5, 16), (40, 9)])
+@pytest.mark.parametrize(("p", "k"), [(1, 5), (3, 16), (3, 100), (40, 9)])
 def test_same_bits_for_any_number_of_threads(dtype, p, k):
     # 50 021 rows are 25 chunks, the last of them not full.
     X = (100 + 30 * np.random.default_rng(7).normal(size=(50_021, p))).clip(0, 255).astype(dtype)
-    results = [kmeans(X, k, random_state=3, max_iter=6, n_threads=n_threads) for n_threads in THREADS]
+    results = [kmeans(X, k, random_state=3, max_iter=4, n_threads=n_threads) for n_threads in THREADS]
     for result in results[1:]:
         assert_same_bits(results[0], result)
 
@@ -348,7 +347,7 @@ def test_every_instruction_set_gives_the_same_bits(tmp_path):
 
     results = {}
     for isa in _kernels.built():
-        run_python(EVERY_KIND_OF_PROBLEM, tmp_path / f"{isa}.npz", FASTCLUSTER_EXT_ISA=isa)
+        run_python(EVERY_KIND_OF_PROBLEM, tmp_path / f"{isa}.npz", FASTCLUSTER_EXT_ISA=isa, OMP_NUM_THREADS="1")
         results[isa] = np.load(tmp_path / f"{isa}.npz")
     first, *others = results
     for other in others:

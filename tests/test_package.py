@@ -37,8 +37,8 @@ def test_show_config(capsys):
 @pytest.mark.parametrize("isa", _kernels.built())
 def test_an_instruction_set_can_be_forced(isa):
     code = (
-        "import fastcluster_ext, fastcluster_ext._kernels as kernels; print(kernels.isa, kernels.load('lloyd').__file__);"
-        "fastcluster_ext.show_config()"
+        "import fastcluster_ext, fastcluster_ext._kernels as kernels;"
+        "print(kernels.isa, kernels.load('lloyd').__file__); fastcluster_ext.show_config()"
     )
     output = run_python(code, FASTCLUSTER_EXT_ISA=isa).stdout
     chosen, file = output.splitlines()[0].split(" ", 1)

@@ -268,7 +268,9 @@ def test_too_little_memory_is_an_error_that_says_how_much():
 
 
 def test_allocate_names_the_bytes_before_allocating():
-    with pytest.raises(MemoryError, match="the table would take 8000000000000000 bytes, but only [0-9]+ are available"):
+    with pytest.raises(
+        MemoryError, match=r"the table would take 8000000000000000 bytes, but only [0-9]+ are available"
+    ):
         _memory.allocate((10**6, 10**9), np.float64, "the table")
     array = _memory.allocate((3, 4), np.float32, "a table")
     assert array.shape == (3, 4)

@@ -85,11 +85,27 @@ static inline void closer_chunk(const matrix *points, const double *center, ptrd
     }
 }
 
-/* The row of positive weight that is farthest from every center, the first of equals; -1 if no weight is positive. */
-static inline ptrdiff_t farthest_row(const double *closest, const double *weights, ptrdiff_t n) {
+/* Does row a come before row b when rows are sorted column by column? */
+static inline int row_precedes(const matrix *points, ptrdiff_t a, ptrdiff_t b) {
+    for (ptrdiff_t i = 0; i < points->n_columns; i++) {
+        const char *column = points->data + i * points->column_stride;
+        const double value = matrix_value(column + a * points->row_stride, points->dtype);
+        const double other = matrix_value(column + b * points->row_stride, points->dtype);
+        if (value != other) return value < other;
+    }
+    return 0;
+}
+
+/* The row of positive weight that is farthest from every center; -1 if no weight is positive. Of equally far rows it is
+ * the first in sorted order, so that the choice is the same when rows are grouped or come in another order. */
+static inline ptrdiff_t farthest_row(const matrix *points, const double *closest, const double *weights) {
     ptrdiff_t farthest = -1;
-    for (ptrdiff_t at = 0; at < n; at++) {
-        if ((!weights || weights[at] > 0) && (farthest < 0 || closest[at] > closest[farthest])) farthest = at;
+    for (ptrdiff_t at = 0; at < points->n_rows; at++) {
+        if (weights && !(weights[at] > 0)) continue;
+        if (farthest < 0 || closest[at] > closest[farthest] ||
+            (closest[at] == closest[farthest] && row_precedes(points, at, farthest))) {
+            farthest = at;
+        }
     }
     return farthest;
 }

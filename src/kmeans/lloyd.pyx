@@ -46,7 +46,7 @@ cdef extern from "kmeans/lloyd.h" nogil:
                              ptrdiff_t stop, double* row, double* closest) noexcept
     void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
                       double* closest) noexcept
-    ptrdiff_t farthest_row(const double* closest, const double* weights, ptrdiff_t n) noexcept
+    ptrdiff_t farthest_row(const matrix* points, const double* closest, const double* weights) noexcept
 
 
 cdef extern from "common/kdtree.h" nogil:
@@ -229,7 +229,7 @@ cdef class PlainSearch:
         for j in range(self.k):
             if cluster_weights[j] > 0:
                 continue
-            farthest = farthest_row(&closest[0], self.weights, n)
+            farthest = farthest_row(&self.points, &closest[0], self.weights)
             matrix_row_f64(&self.points, farthest, &moved[j, 0])
             with nogil:
                 for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):

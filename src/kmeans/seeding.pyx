@@ -54,13 +54,14 @@ cdef ptrdiff_t _draw(const double[::1] potentials, ptrdiff_t rows, ptrdiff_t n, 
     return found
 
 
-def kmeans_plusplus(points, const double[::1] weights, const double[:, ::1] uniforms, double[:, ::1] centers,
-                    int64_t[::1] indices, *, int n_threads):
+def kmeans_plusplus(points, const double[::1] weights, const double[:, ::1] uniforms, double[::1] closest,
+                    double[:, ::1] centers, int64_t[::1] indices, *, int n_threads):
     """Draw k seeds.
 
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones                                                        IN
     uniforms: k x candidates a step, in [0, 1); of the first row only the first is used  IN
+    closest: n; squared distances to the nearest seed                                   OUT
     centers: k x p; the seeds                                                           OUT
     indices: k; their rows, or -1 from the first seed on that found no room             OUT
     """
@@ -72,7 +73,7 @@ def kmeans_plusplus(points, const double[::1] weights, const double[:, ::1] unif
     cdef ptrdiff_t best, a_slice, row
     cdef double total, least
     cdef const double* w = weights_pointer(weights)
-    cdef double[::1] closest, chunk_potentials
+    cdef double[::1] chunk_potentials
     cdef double[:, ::1] candidates = np.empty((trials, centers.shape[1]))
     cdef double[:, ::1] potentials
     cdef int64_t[::1] drawn = np.empty(trials, dtype=np.int64)
@@ -82,7 +83,7 @@ def kmeans_plusplus(points, const double[::1] weights, const double[:, ::1] unif
         rows = chunk_rows(p)
         chunks = chunk_count(n, rows)
         n_threads = <int>min(n_threads, chunks)
-        closest = np.ones(n)
+        closest[:] = 1
         chunk_potentials = np.empty(chunks)
         potentials = np.empty((chunks, trials))
         scratch_size = padded(seeding_scratch_bytes(p))
