@@ -94,7 +94,7 @@ def check_finite(array: Array, name: str, *, limit: float = SQUARABLE, n_threads
 
 
 def as_weights(values: Any, n: int, name: str = "sample_weight") -> npt.NDArray[np.float64] | None:
-    """Return n weights as contiguous float64, or None for None (all ones): none negative, not all zero."""
+    """Return n weights as contiguous float64, none negative, not all zero; None for no weights, and for all ones."""
     if values is None:
         return None
     array = np.ascontiguousarray(as_array(values, name), dtype=np.float64)
@@ -108,7 +108,7 @@ def as_weights(values: Any, n: int, name: str = "sample_weight") -> npt.NDArray[
         raise ValueError(f"{name} is zero for every point")
     if not math.isfinite(total):
         raise ValueError(f"{name} adds up to {total}; rescale the weights")
-    return array
+    return None if (array == 1.0).all() else array
 
 
 def check_integer(value: Any, name: str, *, minimum: int, maximum: int | None = None) -> int:
