@@ -12,6 +12,9 @@ from fastcluster_ext._kernels import runtime
 
 __all__ = ["available_cpus", "resolve_threads"]
 
+# Accepted on any machine, so that a program tuned for a large one runs on a small one.
+_MOST_THREADS = 64
+
 # libgomp's pool does not survive fork(): a child that opens a parallel region waits for ever for threads it does not
 # have. Regions of one thread never touch the pool, so a forked child computes serially.
 _in_forked_child = False
@@ -83,10 +86,12 @@ def resolve_threads(n_threads: int | None) -> int:
     Raises
     ------
     TypeError, ValueError
-        If `n_threads` is not an integer of at least 1.
+        If `n_threads` is not an integer from 1 to 64, or to four times the available CPUs where that is more.
     """
     if n_threads is not None:
-        n_threads = _validation.check_integer(n_threads, "n_threads", minimum=1, maximum=4096)
+        # OpenMP ends the process when the system refuses it a thread.
+        most = max(_MOST_THREADS, 4 * available_cpus())
+        n_threads = _validation.check_integer(n_threads, "n_threads", minimum=1, maximum=most)
     if _in_forked_child or not runtime.openmp():
         return 1
     if n_threads is None:

@@ -96,7 +96,7 @@ cdef extern from "kmeans/filtering.h" nogil:
 
 
 cdef enum:
-    BOX_ROWS = 128          # rows a leaf, about; see benchmarks/bench_kmeans.py
+    BOX_ROWS = 128          # rows a leaf, about: smaller leaves keep fewer centers, but cost more to visit
     BOX_SAMPLE_PER_LEAF = 4
     BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
     BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
