@@ -42,7 +42,8 @@ FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, REAL exponent, lanes *
 
 /* A difference that is NaN is left out, as SciPy does. */
 FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
-    for (int i = 0; i < METRIC_LANES; i++) (*a)[i] = value[i] > (*a)[i] ? value[i] : (*a)[i];
+    const lane_bits larger = value > *a;
+    *a = (lanes)(((lane_bits)value & larger) | ((lane_bits)*a & ~larger));
 }
 
 FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
