@@ -13,9 +13,14 @@
  *                                                      the metric; O(count p); start is free, count may be any
  *   metric_tile_S(m, rows, count, columns, k, tile)    distances of the first `count` points of the panels `rows` to
  *                                                      all points of the k panels `columns`: tile[i * k * METRIC_PANEL
- *                                                      + j]. count <= METRIC_TILE, k <= METRIC_TILE / METRIC_PANEL
- *   metric_row_S(m, rows, i, columns, k, tile)         distances of point i of `rows` to the same: tile[j]
+ *                                                      + j]. `rows` may be a panel, or a place within one if all
+ *                                                      `count` are in that panel; then the place is a multiple of
+ *                                                      METRIC_GROUP, or count is 1: one row against a block
+ *   metric_row_S(m, panels, i)                         where point i of a set is, as `rows` of metric_tile
  *   metric_tile_size(m, count, k)                      values of T `tile` must hold (more than are returned)
+ *
+ * metric_tile is metric_sums_S, which leaves sums in `tile`, followed by metric_distances_S, which turns any run of
+ * them into distances, in place or elsewhere; `plane` is metric_tile_plane(count, k), where the second sums begin.
  *
  * metric_tile goes over both sides METRIC_FEATURES features at a time, so that a tile of a few panels a side reads long
  * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
@@ -41,7 +46,7 @@
 #include "matrix.h"
 
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
-#define METRIC_TILE 128     /* most points a side of a tile */
+#define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
 
 /* What is done to a point before any distance is taken. */
@@ -83,7 +88,7 @@ static inline metric_preparation metric_prepares(const metric *m) {
     return prepares[m->code];
 }
 
-static inline int metric_sums(const metric *m) {
+static inline int metric_sum_count(const metric *m) {
 #define METRIC_SUMS(CODE, preparation, term, sums, merge, distance) sums,
     static const int sums[] = {METRICS(METRIC_SUMS)};
 #undef METRIC_SUMS
@@ -96,20 +101,32 @@ static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 
 /* Values in one panel: where the next one begins. */
 static inline ptrdiff_t metric_panel_size(const metric *m) { return m->n_features * METRIC_PANEL; }
 
-/* Values that a tile of `count` rows and k column panels needs, its second sums included. */
-static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdiff_t k) {
-    return metric_sums(m) * metric_panels(count) * METRIC_PANEL * k * METRIC_PANEL;
+/* Values of the first sums of a tile of `count` rows and k column panels: all row groups that are begun. */
+static inline ptrdiff_t metric_tile_plane(ptrdiff_t count, ptrdiff_t k) {
+    return (count + METRIC_GROUP - 1) / METRIC_GROUP * METRIC_GROUP * k * METRIC_PANEL;
 }
 
-/* Points a side of a tile that suits n_features: the sums of short rows stay in L1, long rows are reused on both sides.
- */
-static inline ptrdiff_t metric_tile_rows(const metric *m) { return m->n_features <= METRIC_FEATURES ? 32 : 64; }
-static inline ptrdiff_t metric_tile_columns(const metric *m) { (void)m; return 64; }
+/* Values that a tile needs, its second sums included. */
+static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdiff_t k) {
+    return metric_sum_count(m) * metric_tile_plane(count, k);
+}
+
+/* Points a side of a tile that suits n_features: of short rows a flat one, whose sums stay in L1 and go out in long
+ * runs; of long rows a square one, which reuses both sides. Eight rows are a quarter of a panel. */
+static inline ptrdiff_t metric_tile_rows(const metric *m) { return m->n_features <= METRIC_FEATURES ? 8 : 64; }
+static inline ptrdiff_t metric_tile_columns(const metric *m) { return m->n_features <= METRIC_FEATURES ? 256 : 64; }
 
 /* What a pair of points costs, in multiply-adds, about; for cutting work up. */
 static inline double metric_work(const metric *m) {
     const double term = m->code == METRIC_MINKOWSKI ? 64 : m->code == METRIC_CANBERRA ? 8 : 2;
     return term * (double)m->n_features + 16;
+}
+
+static inline const float *metric_row_f32(const metric *m, const float *panels, ptrdiff_t i) {
+    return panels + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
+}
+static inline const double *metric_row_f64(const metric *m, const double *panels, ptrdiff_t i) {
+    return panels + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
 }
 
 /* x -> (x - mean) * scale / length, per point; the numbers of metric_pack for up to METRIC_PANEL points. */
@@ -155,6 +172,14 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
     unit.length = sqrt(squares);
     return unit;
 }
+
+#if defined(__AVX512F__)
+FC_INLINE __m512 fmsub512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmsub_ps(a, b, c); }
+FC_INLINE __m512d fmsub512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmsub_pd(a, b, c); }
+#elif defined(__AVX2__) && defined(__FMA__)
+FC_INLINE __m256 fmsub256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmsub_ps(a, b, c); }
+FC_INLINE __m256d fmsub256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmsub_pd(a, b, c); }
+#endif
 
 #define REAL float
 #define REAL_NAME(name) name##_f32

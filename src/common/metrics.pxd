@@ -8,7 +8,7 @@ from common.matrix cimport matrix
 cdef extern from "common/metrics.h" nogil:
     enum:
         METRIC_PANEL
-        METRIC_TILE
+        METRIC_GROUP
         METRIC_COUNT
 
     ctypedef enum metric_code:
@@ -31,10 +31,8 @@ cdef extern from "common/metrics.h" nogil:
                          float* tile) noexcept
     void metric_tile_f64(const metric* m, const double* rows, ptrdiff_t count, const double* columns, ptrdiff_t k,
                          double* tile) noexcept
-    void metric_row_f32(const metric* m, const float* rows, ptrdiff_t i, const float* columns, ptrdiff_t k,
-                        float* tile) noexcept
-    void metric_row_f64(const metric* m, const double* rows, ptrdiff_t i, const double* columns, ptrdiff_t k,
-                        double* tile) noexcept
+    const float* metric_row_f32(const metric* m, const float* panels, ptrdiff_t i) noexcept
+    const double* metric_row_f64(const metric* m, const double* panels, ptrdiff_t i) noexcept
 
 
 cdef inline metric make_metric(int code, double exponent, ptrdiff_t n_features) except *:

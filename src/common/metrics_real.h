@@ -27,17 +27,28 @@ FC_INLINE lanes REAL_NAME(lanes_one_where)(lane_bits mask) {
     return (lanes)((lane_bits)REAL_NAME(lanes_of)(1) & mask);
 }
 
-/* Terms: what one feature of two points adds to the sums. Symmetric in x and y. */
-
-FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    const lanes difference = x - y;
-    *a += difference * difference;
-    (void)b, (void)exponent;
+/* x - y, rounded as ever, where the processor multiplies. The additions of these loops are their bottleneck on machines
+ * with separate adders and multipliers (Zen); with every other difference taken here both have work. */
+FC_INLINE lanes REAL_NAME(lanes_minus)(lanes x, lanes y) {
+#if defined(__AVX512F__)
+    return REAL_NAME(fmsub512)(x, REAL_NAME(lanes_of)(1), y);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return REAL_NAME(fmsub256)(x, REAL_NAME(lanes_of)(1), y);
+#else
+    return x - y;
+#endif
 }
 
-FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    *a += REAL_NAME(lanes_abs)(x - y);
-    (void)b, (void)exponent;
+/* Terms: what one feature of two points adds to the sums; difference = x - y. Symmetric in x and y. */
+
+FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += difference * difference;
+    (void)x, (void)y, (void)b, (void)exponent;
+}
+
+FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
+    (void)x, (void)y, (void)b, (void)exponent;
 }
 
 /* A difference that is NaN is left out, as SciPy does. */
@@ -48,40 +59,40 @@ FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
 
 FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
 
-FC_INLINE void REAL_NAME(term_largest)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    REAL_NAME(merge_larger)(REAL_NAME(lanes_abs)(x - y), a);
-    (void)b, (void)exponent;
+FC_INLINE void REAL_NAME(term_largest)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    REAL_NAME(merge_larger)(REAL_NAME(lanes_abs)(difference), a);
+    (void)x, (void)y, (void)b, (void)exponent;
 }
 
-FC_INLINE void REAL_NAME(term_power)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    const lanes difference = REAL_NAME(lanes_abs)(x - y);
+FC_INLINE void REAL_NAME(term_power)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    const lanes size = REAL_NAME(lanes_abs)(difference);
     for (int i = 0; i < METRIC_LANES; i++) {
-        (*a)[i] += sizeof(REAL) == sizeof(float) ? powf(difference[i], exponent) : pow(difference[i], exponent);
+        (*a)[i] += sizeof(REAL) == sizeof(float) ? powf(size[i], exponent) : pow(size[i], exponent);
     }
-    (void)b;
+    (void)x, (void)y, (void)b;
 }
 
 /* 0 / 0 counts as 0: both values are zero, so any denominator does. */
-FC_INLINE void REAL_NAME(term_relative)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
+FC_INLINE void REAL_NAME(term_relative)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
     const lanes size = REAL_NAME(lanes_abs)(x) + REAL_NAME(lanes_abs)(y);
-    *a += REAL_NAME(lanes_abs)(x - y) / (size + REAL_NAME(lanes_one_where)(size == 0));
+    *a += REAL_NAME(lanes_abs)(difference) / (size + REAL_NAME(lanes_one_where)(size == 0));
     (void)b, (void)exponent;
 }
 
-FC_INLINE void REAL_NAME(term_sums)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    *a += REAL_NAME(lanes_abs)(x - y);
+FC_INLINE void REAL_NAME(term_sums)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
     *b += REAL_NAME(lanes_abs)(x + y);
     (void)exponent;
 }
 
-FC_INLINE void REAL_NAME(term_unequal)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
+FC_INLINE void REAL_NAME(term_unequal)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
     *a += REAL_NAME(lanes_one_where)(x != y);
-    (void)b, (void)exponent;
+    (void)difference, (void)b, (void)exponent;
 }
 
 /* x and y are 0 or 1: how often only one is 1, and how often any is. */
-FC_INLINE void REAL_NAME(term_unshared)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b) {
-    *a += REAL_NAME(lanes_abs)(x - y);
+FC_INLINE void REAL_NAME(term_unshared)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
     *b += (lanes)((lane_bits)x | (lane_bits)y);
     (void)exponent;
 }
@@ -126,7 +137,7 @@ FC_INLINE REAL REAL_NAME(distance_share)(REAL a, REAL b, const metric *m) {
     return a / (b > 0 ? b : 1);
 }
 
-typedef void REAL_NAME(metric_term)(lanes x, lanes y, REAL exponent, lanes *a, lanes *b);
+typedef void REAL_NAME(metric_term)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b);
 typedef void REAL_NAME(metric_merge)(lanes value, lanes *a);
 typedef REAL REAL_NAME(metric_distance)(REAL a, REAL b, const metric *m);
 
@@ -150,7 +161,12 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_term) *term, int n_sums,
         for (int r = 0; r < n_rows; r++) {
             const lanes x = REAL_NAME(lanes_of)(rows[i * METRIC_PANEL + r]);
 #pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++) term(x, y[v], exponent, &held[0][r][v], &held[1][r][v]);
+            for (int v = 0; v < n_vectors; v++) {
+                lanes difference;
+                if ((r + v) % 2) difference = REAL_NAME(lanes_minus)(x, y[v]);
+                else difference = x - y[v];
+                term(x, y[v], difference, exponent, &held[0][r][v], &held[1][r][v]);
+            }
         }
     }
 #pragma GCC unroll 2
@@ -180,13 +196,11 @@ FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_term) *term, int n_sums,
     }
 }
 
-/* All panels of a tile, blocks of features outermost, and then the distances. n_rows: METRIC_ROWS, or 1 for a row. */
+/* The sums of all panels of a tile, blocks of features outermost. n_rows: METRIC_ROWS, or 1 for a single row. */
 FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
-                                       REAL_NAME(metric_distance) *distance, int n_rows, const metric *m,
-                                       const REAL *rows, ptrdiff_t count, const REAL *columns, ptrdiff_t k,
-                                       REAL *tile) {
-    const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL;
-    const ptrdiff_t plane = n_rows == 1 ? ld : metric_panels(count) * METRIC_PANEL * ld;
+                                       int n_rows, const metric *m, const REAL *rows, ptrdiff_t count,
+                                       const REAL *columns, ptrdiff_t k, REAL *tile) {
+    const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL, plane = metric_tile_plane(count, k);
     for (ptrdiff_t i = 0; i == 0 || i < p; i += METRIC_FEATURES) {
         const ptrdiff_t features = p - i < METRIC_FEATURES ? p - i : METRIC_FEATURES;
         for (ptrdiff_t c = 0; c < k; c++) {
@@ -198,38 +212,49 @@ FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_term) *term, int n_sums,
             }
         }
     }
-    for (ptrdiff_t i = 0; i < count * ld; i++) tile[i] = distance(tile[i], n_sums > 1 ? tile[i + plane] : 0, m);
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_sums)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
+                                          ptrdiff_t k, REAL *tile) {
+    switch (m->code) {
+#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
+    case METRIC_##CODE:                                                                                                \
+        if (count == 1) {                                                                                              \
+            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), 1, m, rows, 1, columns,  \
+                                    k, tile);                                                                          \
+        } else {                                                                                                       \
+            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), METRIC_ROWS / n_sums, m, \
+                                    rows, count, columns, k, tile);                                                    \
+        }                                                                                                              \
+        break;
+        METRICS(METRIC_CASE)
+#undef METRIC_CASE
+    default: break;
+    }
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_distances)(const metric *m, const REAL *tile, ptrdiff_t plane, ptrdiff_t count,
+                                               REAL *out) {
+    switch (m->code) {
+#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
+    case METRIC_##CODE:                                                                                                \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                                        \
+            out[i] = REAL_NAME(distance_##distance)(tile[i], n_sums > 1 ? tile[i + plane] : 0, m);                     \
+        }                                                                                                              \
+        break;
+        METRICS(METRIC_CASE)
+#undef METRIC_CASE
+    default: break;
+    }
 }
 
 /* See metrics.h. */
 static inline void REAL_NAME(metric_tile)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
-                                   ptrdiff_t k, REAL *tile) {
-    switch (m->code) {
-#define METRIC_CASE(CODE, preparation, term, sums, merge, distance)                                                    \
-    case METRIC_##CODE:                                                                                                \
-        REAL_NAME(metric_sweep)(REAL_NAME(term_##term), sums, REAL_NAME(merge_##merge), REAL_NAME(distance_##distance),\
-                                METRIC_ROWS / sums, m, rows, count, columns, k, tile);                                 \
-        break;
-        METRICS(METRIC_CASE)
-#undef METRIC_CASE
-    default: break;
-    }
-}
-
-/* See metrics.h. */
-static inline void REAL_NAME(metric_row)(const metric *m, const REAL *rows, ptrdiff_t i, const REAL *columns, ptrdiff_t k,
-                                  REAL *tile) {
-    const REAL *row = rows + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
-    switch (m->code) {
-#define METRIC_CASE(CODE, preparation, term, sums, merge, distance)                                                    \
-    case METRIC_##CODE:                                                                                                \
-        REAL_NAME(metric_sweep)(REAL_NAME(term_##term), sums, REAL_NAME(merge_##merge), REAL_NAME(distance_##distance),\
-                                1, m, row, 1, columns, k, tile);                                                       \
-        break;
-        METRICS(METRIC_CASE)
-#undef METRIC_CASE
-    default: break;
-    }
+                                          ptrdiff_t k, REAL *tile) {
+    REAL_NAME(metric_sums)(m, rows, count, columns, k, tile);
+    REAL_NAME(metric_distances)(m, tile, metric_tile_plane(count, k), count * k * METRIC_PANEL, tile);
 }
 
 /* One panel of metric_pack: count <= METRIC_PANEL. */

@@ -54,16 +54,25 @@ static inline void pairwise_pack(const pairwise *pairs, const matrix *view, ptrd
     else metric_pack_f64(&pairs->m, view, start, count, (double *)panels);
 }
 
-/* Distances of one row to `count` columns, to out[at ...]. */
-FC_INLINE void pairwise_store(const pairwise *pairs, const void *tile, ptrdiff_t begin, ptrdiff_t count, ptrdiff_t at) {
-    if (pairs->single && pairs->single_out) {
-        memcpy((float *)pairs->out + at, (const float *)tile + begin, (size_t)count * sizeof(float));
-    } else if (pairs->single) {
-        for (ptrdiff_t j = 0; j < count; j++) ((double *)pairs->out)[at + j] = ((const float *)tile)[begin + j];
-    } else if (pairs->single_out) {
-        for (ptrdiff_t j = 0; j < count; j++) ((float *)pairs->out)[at + j] = (float)((const double *)tile)[begin + j];
+/* A run of `count` sums of a tile, from tile[begin] on, as distances to out[at ...]. */
+static inline void pairwise_store(const pairwise *pairs, void *tile, ptrdiff_t plane, ptrdiff_t begin, ptrdiff_t count,
+                                  ptrdiff_t at) {
+    if (pairs->single) {
+        float *sums = (float *)tile + begin;
+        if (pairs->single_out) {
+            metric_distances_f32(&pairs->m, sums, plane, count, (float *)pairs->out + at);
+        } else {
+            metric_distances_f32(&pairs->m, sums, plane, count, sums);
+            for (ptrdiff_t j = 0; j < count; j++) ((double *)pairs->out)[at + j] = sums[j];
+        }
     } else {
-        memcpy((double *)pairs->out + at, (const double *)tile + begin, (size_t)count * sizeof(double));
+        double *sums = (double *)tile + begin;
+        if (!pairs->single_out) {
+            metric_distances_f64(&pairs->m, sums, plane, count, (double *)pairs->out + at);
+        } else {
+            metric_distances_f64(&pairs->m, sums, plane, count, sums);
+            for (ptrdiff_t j = 0; j < count; j++) ((float *)pairs->out)[at + j] = (float)sums[j];
+        }
     }
 }
 
@@ -78,19 +87,19 @@ static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdif
     if (pairs->condensed && begin < row + 1) begin += (row + 1 - begin) / METRIC_PANEL * METRIC_PANEL;
     for (; begin < end; begin += most) {
         const ptrdiff_t count = end - begin < most ? end - begin : most, k = metric_panels(count);
-        const ptrdiff_t offset = (begin - column) * m->n_features;
+        const ptrdiff_t offset = (begin - column) * m->n_features, plane = metric_tile_plane(row_count, k);
         if (pairs->single) {
-            metric_tile_f32(m, (const float *)rows, row_count, (const float *)columns + offset, k, (float *)tile);
+            metric_sums_f32(m, (const float *)rows, row_count, (const float *)columns + offset, k, (float *)tile);
         } else {
-            metric_tile_f64(m, (const double *)rows, row_count, (const double *)columns + offset, k, (double *)tile);
+            metric_sums_f64(m, (const double *)rows, row_count, (const double *)columns + offset, k, (double *)tile);
         }
         for (ptrdiff_t r = 0; r < row_count; r++) {
             const ptrdiff_t i = row + r, place = r * k * METRIC_PANEL;
             if (!pairs->condensed) {
-                pairwise_store(pairs, tile, place, count, i * n + begin);
+                pairwise_store(pairs, tile, plane, place, count, i * n + begin);
             } else if (begin + count > i + 1) {
                 const ptrdiff_t first = begin > i + 1 ? begin : i + 1;
-                pairwise_store(pairs, tile, place + first - begin, begin + count - first,
+                pairwise_store(pairs, tile, plane, place + first - begin, begin + count - first,
                                i * n - i * (i + 1) / 2 + first - i - 1);
             }
         }

@@ -93,13 +93,15 @@ cdef int _units(const pairwise* pairs, const char* panels, ptrdiff_t start, ptrd
     cdef ptrdiff_t column_blocks = chunk_count(m, span), units = chunk_count(n, rows) * column_blocks
     cdef ptrdiff_t a_slice = pairwise_slice(pairs, n_threads), unit, first, last, row, column
     cdef size_t panel_bytes = pairwise_panels_bytes(pairs, 1), tile_bytes = padded(pairwise_tile_bytes(pairs))
+    cdef size_t value_bytes = pairwise_value_bytes(pairs)
     for first in range(0, units, a_slice):
         last = min(first + a_slice, units)
         with nogil:
             for unit in prange(first, last, num_threads=n_threads, schedule="dynamic"):
                 row = unit // column_blocks * rows
                 column = unit % column_blocks * span
-                pairwise_unit(pairs, panels + row // METRIC_PANEL * panel_bytes, start + row, min(rows, n - row),
+                pairwise_unit(pairs, panels + row // METRIC_PANEL * panel_bytes + row % METRIC_PANEL * value_bytes,
+                              start + row, min(rows, n - row),
                               others_panels + column // METRIC_PANEL * panel_bytes, begin + column,
                               min(span, m - column), tiles + threadid() * tile_bytes)
         PyErr_CheckSignals()
