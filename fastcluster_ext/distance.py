@@ -328,9 +328,8 @@ def _check_symmetric(matrix: Array) -> None:
 
 
 def _without_booleans(values: Any) -> Any:
-    """Return booleans as uint8 in place, 0 and 1, which kernels read; anything else as it is."""
-    array = values if hasattr(values, "toarray") else np.asanyarray(values)
-    return array.view(np.uint8) if getattr(array, "dtype", None) == np.bool_ else values
+    """Return an array of booleans as the bytes it holds, 0 and 1, which kernels read; anything else as it is."""
+    return values.view(np.uint8) if isinstance(values, np.ndarray) and values.dtype == np.bool_ else values
 
 
 def _as_rows(values: Any, name: str) -> Array:

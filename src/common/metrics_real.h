@@ -114,10 +114,10 @@ FC_INLINE REAL REAL_NAME(distance_power_root)(REAL a, REAL b, const metric *m) {
     return (REAL)pow((double)a, 1.0 / m->exponent);
 }
 
-/* Half the squared distance of two unit vectors, 1 - cos; it is at most 2. */
+/* Half the squared distance of two unit vectors, 1 - cos; it is at most 2, and undefined without any feature. */
 FC_INLINE REAL REAL_NAME(distance_half)(REAL a, REAL b, const metric *m) {
-    (void)b, (void)m;
-    const REAL half = a * (REAL)0.5;
+    (void)b;
+    const REAL half = m->n_features > 0 ? a * (REAL)0.5 : (REAL)NAN;
     return half > 2 ? 2 : half;
 }
 

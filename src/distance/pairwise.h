@@ -125,7 +125,7 @@ static inline void nearest_unit(const metric *m, const matrix *points, ptrdiff_t
     metric_pack_f64(m, points, start, count, panels);
     for (ptrdiff_t begin = 0; begin < n_centers; begin += most) {
         const ptrdiff_t some = n_centers - begin < most ? n_centers - begin : most;
-        metric_tile_f64(m, centers + begin * m->n_features, some, panels, k, tile);
+        metric_tile_f64(m, metric_row_f64(m, centers, begin), some, panels, k, tile);
         for (ptrdiff_t c = 0; c < some; c++) {
             const int64_t label = center + begin + c;
             for (ptrdiff_t j = 0; j < ld; j++) {
