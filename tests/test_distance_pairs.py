@@ -325,17 +325,18 @@ def interrupt(number, frame):
     raise Interrupt
 signal.signal(signal.SIGALRM, interrupt)
 wide, narrow = np.ones((6000, 8000), "f4"), np.random.default_rng(0).normal(size=(400_000, 3))
+place = np.empty((400_000, 100))
 calls = {
     "pdist": lambda: pdist(wide),
     "correlation": lambda: pdist(wide, "correlation"),
     "minkowski": lambda: pdist(wide, "minkowski", p=2.3),
-    "cdist": lambda: [cdist(narrow, narrow[:100], "canberra") for _ in range(1000)],
+    "cdist": lambda: [cdist(narrow, narrow[:100], "canberra", out=place) for _ in range(1000)],
     "nearest": lambda: nearest(narrow, narrow[::20], "canberra"),
 }
 late = {}
 for name, call in calls.items():
     tries = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.perf_counter()
         signal.setitimer(signal.ITIMER_REAL, 0.15)
         try:
@@ -352,7 +353,7 @@ print(json.dumps(late))
 def test_signals_are_heard_within_100_milliseconds():
     for name, tries in json.loads(run_python(INTERRUPTED)).items():
         assert None not in tries, f"{name} was not interrupted"
-        assert min(tries) < 0.1, (name, tries)
+        assert min(tries) < 0.1, (name, tries)  # the least: other processes may hold this one up
 
 
 FORKED = """

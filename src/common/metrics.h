@@ -27,7 +27,7 @@
  *
  * Every sum is taken from direct differences, feature by feature in order, in blocks of METRIC_FEATURES whose results
  * are added in order. No products of sums are subtracted, so equal points are at distance exactly 0 and a common
- * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centred
+ * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centered
  * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is fused
  * or reordered: the values are the same bits for every instruction set, block shape and number of threads (for
  * Minkowski as far as the C library's pow is).
@@ -81,6 +81,7 @@ typedef struct {
     ptrdiff_t n_features;
 } metric;
 
+/* The table's preparation of a metric, and the number of its sums. */
 static inline metric_preparation metric_prepares(const metric *m) {
 #define METRIC_PREPARATION(CODE, preparation, term, sums, merge, distance) preparation,
     static const metric_preparation prepares[] = {METRICS(METRIC_PREPARATION)};
@@ -118,10 +119,11 @@ static inline ptrdiff_t metric_tile_columns(const metric *m) { return m->n_featu
 
 /* What a pair of points costs, in multiply-adds, about; for cutting work up. */
 static inline double metric_work(const metric *m) {
-    const double term = m->code == METRIC_MINKOWSKI ? 64 : m->code == METRIC_CANBERRA ? 8 : 2;
+    const double term = m->code == METRIC_MINKOWSKI ? 400 : m->code == METRIC_CANBERRA ? 8 : 2;
     return term * (double)m->n_features + 16;
 }
 
+/* Where point i of a set is. */
 static inline const float *metric_row_f32(const metric *m, const float *panels, ptrdiff_t i) {
     return panels + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
 }
@@ -173,6 +175,7 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
     return unit;
 }
 
+/* a * b - c, rounded once; for lanes_minus. */
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmsub512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmsub_ps(a, b, c); }
 FC_INLINE __m512d fmsub512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmsub_pd(a, b, c); }

@@ -6,9 +6,10 @@
 #include "common/metrics.h"
 
 /* Work (metric_work) of a unit, which is one thread's, and of a slice, between two looks at signals. A unit of 1 ms is
- * long beside handing it out; a slice a thread takes up to 50 ms with the narrowest vectors. */
+ * long beside handing it out; a slice takes each thread up to 30 ms. Threads meet at its end, which is dear on a busy
+ * machine, so it is not much shorter than it must be. */
 #define PAIRWISE_UNIT 8e6
-#define PAIRWISE_SLICE 4e8
+#define PAIRWISE_SLICE (VF_LANES >= 8 ? 4e8 : VF_LANES * 5e7)
 
 typedef struct {
     metric m;
@@ -41,9 +42,10 @@ static inline ptrdiff_t pairwise_span(const pairwise *pairs) {
     return tiles < 1 ? columns : (ptrdiff_t)tiles * columns;
 }
 
-/* Units in a slice. */
-static inline ptrdiff_t pairwise_slice(const pairwise *pairs, int n_threads) {
-    const double unit = metric_work(&pairs->m) * (double)(metric_tile_rows(&pairs->m) * pairwise_span(pairs));
+/* Units in a slice of a result of n_columns. */
+static inline ptrdiff_t pairwise_slice(const pairwise *pairs, ptrdiff_t n_columns, int n_threads) {
+    const ptrdiff_t span = pairwise_span(pairs), columns = span < n_columns ? span : n_columns;
+    const double unit = metric_work(&pairs->m) * (double)(metric_tile_rows(&pairs->m) * columns);
     const double units = PAIRWISE_SLICE / unit;
     return (units < 1 ? 1 : (ptrdiff_t)units) * n_threads;
 }
