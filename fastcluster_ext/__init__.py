@@ -1,6 +1,7 @@
 """Fast, exact clustering: compiled kernels behind a thin NumPy API."""
 
 from fastcluster_ext._config import show_config
+from fastcluster_ext.distance import cdist, nearest, pdist, squareform
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
 
@@ -12,8 +13,12 @@ __all__ = [
     "KMeansStep",
     "QuantizedImage",
     "__version__",
+    "cdist",
     "kmeans",
     "kmeans_plusplus",
+    "nearest",
+    "pdist",
     "quantize",
     "show_config",
+    "squareform",
 ]

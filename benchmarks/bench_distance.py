@@ -1,0 +1,102 @@
+"""Distances: ours in float64 and float32 beside SciPy's, which knows float64 alone. One group a workload.
+
+SciPy has no thread pool, so both run in this process. Results are asserted equal after the timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from numpy.testing import assert_allclose
+from pytest_benchmark.fixture import BenchmarkFixture
+from scipy.spatial import distance as scipy_distance
+
+import fastcluster_ext
+
+Array = npt.NDArray[Any]
+
+TOLERANCES = {"float64": 1e-12, "float32": 2e-5}
+
+# Points, features, metric, and how often to time it: SciPy's correlation takes 11 s.
+PDIST = [
+    (10_000, 3, "euclidean", 10),
+    (10_000, 64, "euclidean", 5),
+    (10_000, 64, "cityblock", 5),
+    (10_000, 64, "canberra", 3),
+    (2_000, 6830, "correlation", 2),
+]
+# Points, other points, features, metric.
+CDIST = [(100_000, 500, 3, "euclidean"), (10_000, 5_000, 64, "cityblock")]
+
+
+def normal(n: int, p: int) -> Array:
+    return np.random.default_rng(0).normal(size=(n, p))
+
+
+def time(benchmark: BenchmarkFixture, group: str, rounds: int, job: Callable[[], Array]) -> Array:
+    benchmark.group = group
+    result: Array = benchmark.pedantic(job, rounds=rounds, warmup_rounds=1)
+    return result
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("n", "p", "metric", "rounds"), PDIST)
+def test_pdist(benchmark: BenchmarkFixture, n: int, p: int, metric: str, rounds: int, dtype: str) -> None:
+    points = normal(n, p).astype(dtype)
+    found = time(benchmark, f"pdist {n} x {p} {metric}", rounds, lambda: fastcluster_ext.pdist(points, metric))
+    first_row = scipy_distance.cdist(points[:1].astype(float), points[1:].astype(float), metric)[0]
+    assert_allclose(found[: n - 1], first_row, rtol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(("n", "p", "metric", "rounds"), PDIST)
+def test_pdist_scipy(benchmark: BenchmarkFixture, n: int, p: int, metric: str, rounds: int) -> None:
+    points = normal(n, p)
+    rounds = min(rounds, 3)
+    wanted = time(benchmark, f"pdist {n} x {p} {metric}", rounds, lambda: scipy_distance.pdist(points, metric))
+    assert_allclose(fastcluster_ext.pdist(points, metric), wanted, rtol=TOLERANCES["float64"])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("n", "m", "p", "metric"), CDIST)
+def test_cdist(benchmark: BenchmarkFixture, n: int, m: int, p: int, metric: str, dtype: str) -> None:
+    points = normal(n, p).astype(dtype)
+    others = points[:m] + np.asarray(1, dtype)
+    found = time(benchmark, f"cdist {n} x {p} {metric}", 5, lambda: fastcluster_ext.cdist(points, others, metric))
+    wanted = scipy_distance.cdist(points.astype(float), others.astype(float), metric)
+    assert_allclose(found, wanted, rtol=TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize(("n", "m", "p", "metric"), CDIST)
+def test_cdist_scipy(benchmark: BenchmarkFixture, n: int, m: int, p: int, metric: str) -> None:
+    points = normal(n, p)
+    others = points[:m] + 1
+    wanted = time(benchmark, f"cdist {n} x {p} {metric}", 3, lambda: scipy_distance.cdist(points, others, metric))
+    assert_allclose(fastcluster_ext.cdist(points, others, metric), wanted, rtol=TOLERANCES["float64"])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock"])
+@pytest.mark.parametrize("peer", ["fastcluster_ext", "scipy"])
+def test_nearest(benchmark: BenchmarkFixture, peer: str, metric: str) -> None:
+    points = normal(400_000, 3)
+    centers = points[:64] * 1.5
+
+    def ours() -> Array:
+        return fastcluster_ext.nearest(points, centers, metric)[0]
+
+    def scipys() -> Array:
+        return scipy_distance.cdist(points, centers, metric).argmin(axis=1)
+
+    job, other = (ours, scipys) if peer == "fastcluster_ext" else (scipys, ours)
+    assert (time(benchmark, f"nearest of 64, 400000 x 3 {metric}", 5, job) == other()).all()
+
+
+@pytest.mark.parametrize("peer", ["fastcluster_ext", "scipy"])
+def test_squareform(benchmark: BenchmarkFixture, peer: str) -> None:
+    condensed = normal(6000 * 5999 // 2, 1).ravel()
+    function = fastcluster_ext.squareform if peer == "fastcluster_ext" else scipy_distance.squareform
+    matrix = time(benchmark, "squareform 6000", 5, lambda: function(condensed))
+    assert (matrix == matrix.T).all()
