@@ -10,37 +10,20 @@ static inline size_t lloyd_scratch_bytes(ptrdiff_t p) {
     return (size_t)p * ARGMIN_TILE * sizeof(float) + (size_t)p * sizeof(double) + ARGMIN_TILE * sizeof(int32_t);
 }
 
-/* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here).
- *
- * previous: the labels of all rows, k <= MOVES_MOST_CLUSTERS, to be kept for the next pass, or NULL. If only_moves, `sums`
- * gets no more than the changes since the previous pass, which are few after some iterations. Returns how many rows
- * changed their label (all of them when `previous` was not valid before). */
-static inline ptrdiff_t lloyd_chunk(const centers_table *table, const matrix *points, const double *weights,
-                                    ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums, uint8_t *previous,
-                                    int only_moves) {
+/* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here); labels are not kept. */
+static inline void lloyd_chunk(const centers_table *table, const matrix *points, const double *weights,
+                               ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums) {
     const ptrdiff_t k = table->k, p = table->p;
     double *row = (double *)scratch;
     float *columns = (float *)(row + p);
     int32_t *labels = (int32_t *)(columns + p * ARGMIN_TILE);
-    uint8_t bytes[ARGMIN_TILE];
-    ptrdiff_t moves = 0;
     memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
         argmin_tile(table, points, at, count, columns, row, labels);
-        if (previous) {
-            for (ptrdiff_t r = 0; r < ARGMIN_TILE; r++) bytes[r] = (uint8_t)labels[r];
-        }
-        if (only_moves) {
-            moves += moves_add(points, at, count, bytes, previous + at, sums);
-        } else {
-            sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
-            for (ptrdiff_t r = 0; previous && r < count; r++) moves += previous[at + r] != bytes[r];
-            if (previous) memcpy(previous + at, bytes, (size_t)count);
-        }
+        sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
     }
-    if (!only_moves) sums_fold(sums, k, p);
-    return moves;
+    sums_fold(sums, k, p);
 }
 
 /* Labels of rows [start, stop), and what each cluster costs: `costs` is k x COST_STRIDE (zeroed here). */

@@ -16,7 +16,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
@@ -30,7 +30,6 @@ import numpy as np
 cdef extern from "kmeans/sums.h" nogil:
     enum:
         COST_STRIDE
-        MOVES_MOST_CLUSTERS
     ptrdiff_t sums_stride(ptrdiff_t p) noexcept
     ptrdiff_t sums_copies(ptrdiff_t k) noexcept
     void sums_fold(double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
@@ -38,8 +37,8 @@ cdef extern from "kmeans/sums.h" nogil:
 
 cdef extern from "kmeans/lloyd.h" nogil:
     size_t lloyd_scratch_bytes(ptrdiff_t p) noexcept
-    ptrdiff_t lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
-                          ptrdiff_t stop, void* scratch, double* sums, uint8_t* previous, bint only_moves) noexcept
+    void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
+                     ptrdiff_t stop, void* scratch, double* sums) noexcept
     void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
                         ptrdiff_t start, ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
     void own_distances_chunk(const matrix* points, const double* centers, const int32_t* labels, ptrdiff_t start,
@@ -100,9 +99,6 @@ cdef enum:
     BOX_SAMPLE_PER_LEAF = 4
     BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
     BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
-    MOVES_FEW = 10          # a moved row costs about ten times a row that is added up in turn
-    MOVES_PASSES = 32
-    MOVES_SHRUNK = 4
 
 
 cdef class PlainSearch:
@@ -126,12 +122,9 @@ cdef class PlainSearch:
         size_t scratch_size, partial_size
         ptrdiff_t k, p, rows, chunks, chunks_a_slice
         int n_threads
-        uint8_t[::1] previous  # labels of the pass before, while they serve
-        ptrdiff_t moves        # labels that the last pass changed
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         self.memory = NULL
-        self.previous = None
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
         self.weights_owner = weights
@@ -157,40 +150,23 @@ cdef class PlainSearch:
         if self.acquired:
             PyBuffer_Release(&self.buffer)
 
-    cdef int sums(self, const double[:, ::1] centers, double[::1] totals, bint fresh) except -1:
-        """One assignment; totals (k x stride) becomes the weighted sums and weights by cluster.
-
-        Unless fresh, totals are those of the pass before, and only the rows that move are added and taken off.
-        """
-        cdef ptrdiff_t first, chunk, last, moves = 0, size = self.k * sums_stride(self.p)
-        cdef uint8_t* previous = NULL if self.previous is None else &self.previous[0]
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        """One assignment; totals (k x stride) becomes the weighted sums and weights by cluster."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
         centers_table_fill(&self.table, &centers[0, 0])
-        if fresh:
-            totals[:] = 0
+        totals[:] = 0
         for first in range(0, self.chunks, self.chunks_a_slice):
             last = min(first + self.chunks_a_slice, self.chunks)
             with nogil:
                 for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    moves += lloyd_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
-                                         min((chunk + 1) * self.rows, self.points.n_rows),
-                                         self.scratch + threadid() * self.scratch_size,
-                                         <double*>(self.partials + (chunk - first) * self.partial_size), previous,
-                                         not fresh)
+                    lloyd_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
+                                min((chunk + 1) * self.rows, self.points.n_rows),
+                                self.scratch + threadid() * self.scratch_size,
+                                <double*>(self.partials + (chunk - first) * self.partial_size))
                 for chunk in range(first, last):
                     add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
             PyErr_CheckSignals()
-        self.moves = moves
         return 0
-
-    cdef bint remember(self) except -1:
-        """Make room for labels from pass to pass, where these serve; returns whether they do.
-
-        A row that leaves must take off exactly what it once added to the cluster's weight, or an emptied cluster would
-        not be seen to be empty: so only rows of unit weight are moved.
-        """
-        if self.weights == NULL and self.k <= MOVES_MOST_CLUSTERS:
-            self.previous = np.zeros(self.points.n_rows, dtype=np.uint8)
-        return self.previous is not None
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
         """One assignment with its labels; costs (k x COST_STRIDE) becomes inertia, weight and rows by cluster."""
@@ -253,21 +229,13 @@ cdef class PlainSearch:
         cdef double[:, ::1] moved = np.empty((k, p))
         cdef double[::1] cluster_weights = np.empty(k)
         cdef double shift, difference
-        cdef bint empties, converged = False, stop = False, moving = self.remember(), fresh = True
-        cdef double[::1] most = np.zeros(k)
-        cdef ptrdiff_t passes = 0
+        cdef bint empties, converged = False, stop = False
         while iteration < max_iter and not converged and not stop:
             iteration += 1
-            self.sums(centers, totals, fresh)
-            passes = 0 if fresh else passes + 1
-            # Moving rows is worth it while few move. It leaves rounding errors in proportion to what the sums once were,
-            # so they are made afresh when a cluster has shrunk much, and now and then.
-            fresh = not moving or self.moves > self.points.n_rows // MOVES_FEW or passes >= MOVES_PASSES
+            self.sums(centers, totals)
             empties = False
             for j in range(k):
                 cluster_weights[j] = totals[j * stride + p]
-                most[j] = cluster_weights[j] if passes == 0 else max(most[j], cluster_weights[j])
-                fresh = fresh or cluster_weights[j] * MOVES_SHRUNK < most[j]
                 if cluster_weights[j] > 0:
                     for i in range(p):
                         moved[j, i] = totals[j * stride + i] / cluster_weights[j]
@@ -416,10 +384,7 @@ cdef class BoxSearch(PlainSearch):
             PyErr_CheckSignals()
         return 0
 
-    cdef bint remember(self) except -1:
-        return False
-
-    cdef int sums(self, const double[:, ::1] centers, double[::1] totals, bint fresh) except -1:
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
         totals[:] = 0
         return self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
 

@@ -84,50 +84,6 @@ static inline void sums_fold(double *sums, ptrdiff_t k, ptrdiff_t p) {
     }
 }
 
-/* Labels up to this many are remembered, in a byte each, to add up only the rows that move. */
-#define MOVES_MOST_CLUSTERS 256
-
-/* Row `at` from one accumulator to another. */
-FC_INLINE void moves_add_row(const char *at, ptrdiff_t p, ptrdiff_t column_stride, double *from, double *to,
-                             matrix_dtype dtype) {
-    for (ptrdiff_t i = 0; i < p; i++) {
-        const double value = matrix_value(at + i * column_stride, dtype);
-        from[i] -= value;
-        to[i] += value;
-    }
-    from[p] -= 1.0;
-    to[p] += 1.0;
-}
-
-FC_INLINE void moves_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const uint8_t *labels,
-                               uint8_t *previous, double *sums, ptrdiff_t *moves, matrix_dtype dtype) {
-    const ptrdiff_t p = view->n_columns, stride = sums_stride(p);
-    for (ptrdiff_t word = 0; word < count; word += 8) {
-        /* Eight labels at a time; bytes behind the last row are taken for unchanged. */
-        const size_t size = count - word < 8 ? (size_t)(count - word) : 8;
-        uint64_t now = 0, before = 0;
-        memcpy(&now, labels + word, size);
-        memcpy(&before, previous + word, size);
-        if (now == before) continue;
-        for (ptrdiff_t r = word; r < word + (ptrdiff_t)size; r++) {
-            if (labels[r] == previous[r]) continue;
-            moves_add_row(view->data + (start + r) * view->row_stride, p, view->column_stride,
-                          sums + previous[r] * stride, sums + labels[r] * stride, dtype);
-            previous[r] = labels[r];
-            ++*moves;
-        }
-    }
-}
-
-/* Changes `sums`, k x sums_stride(p), by the rows [start, start + count) of unit weight whose label is no longer the
- * previous one, and remembers their labels; returns how many. */
-static inline ptrdiff_t moves_add(const matrix *points, ptrdiff_t start, ptrdiff_t count, const uint8_t *labels,
-                                  uint8_t *previous, double *sums) {
-    ptrdiff_t moves = 0;
-    MATRIX_DISPATCH(points, moves_add_typed, start, count, labels, previous, sums, &moves)
-    return moves;
-}
-
 /* What a cluster costs: weighted squared distances, weight, rows; one padding. */
 enum { COST_INERTIA, COST_WEIGHT, COST_ROWS, COST_STRIDE = 4 };
 
