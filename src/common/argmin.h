@@ -20,10 +20,13 @@
 #include <stdlib.h>
 #include "matrix.h"
 
-/* Rows a tile: one register group (ARGMIN_GROUP rows) at a time goes past all centers, its coordinates in registers. */
+/* Rows a tile, and in it rows a group: what one block of registers holds of wide rows. */
 #define ARGMIN_VECTORS (VF_REGISTERS == 32 ? 4 : 2)
 #define ARGMIN_GROUP (ARGMIN_VECTORS * VF_LANES)
 #define ARGMIN_TILE 256
+/* Vectors of narrow rows that go past the centers together. At k = 16, p = 3 four of 16 lanes spill and take 20 % longer
+ * than one; one of 8 lanes waits for itself and takes 20 % longer than two. */
+#define ARGMIN_ABREAST (VF_LANES == 16 ? 1 : 2)
 /* Centers come in packs that share one pass over a row's coordinates. */
 #define ARGMIN_PACK 4
 /* Scores up to M^2 / 2 + 2^64 M are far from FLT_MAX. */
@@ -93,23 +96,23 @@ static inline void centers_table_fill(centers_table *table, const double *center
         best[r] = vf_min(best[r], s_);                                                                                 \
     } while (0)
 
-/* p <= 4, a constant here: coordinates stay in registers past all centers. */
+/* p <= 4, a constant here: ARGMIN_ABREAST vectors of rows go past all centers at a time, coordinates in registers. */
 FC_INLINE void argmin_group_narrow(const centers_table *table, const float *columns, ptrdiff_t ld, int p, vf *best,
                                    vf *second, vi *chosen) {
-    vf x[ARGMIN_VECTORS][4];
-    for (int r = 0; r < ARGMIN_VECTORS; r++) {
-        for (int i = 0; i < p; i++) x[r][i] = vf_load(columns + i * ld + r * VF_LANES);
-    }
-    for (ptrdiff_t j = 0; j < table->k; j++) {
-        const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
-        const vf half_norm = vf_set1(table->half_norm[j]);
-        const vi index = vi_set1((int32_t)j);
-        vf c[4];
-        for (int i = 0; i < p; i++) c[i] = vf_set1(pack[i * ARGMIN_PACK]);
-        for (int r = 0; r < ARGMIN_VECTORS; r++) {
-            vf score = half_norm;
-            for (int i = 0; i < p; i++) score = vf_fma(x[r][i], c[i], score);
-            ARGMIN_UPDATE(r, score, index);
+    for (int first = 0; first < ARGMIN_VECTORS; first += ARGMIN_ABREAST) {
+        vf x[ARGMIN_ABREAST][4];
+        for (int a = 0; a < ARGMIN_ABREAST; a++) {
+            for (int i = 0; i < p; i++) x[a][i] = vf_load(columns + i * ld + (first + a) * VF_LANES);
+        }
+        for (ptrdiff_t j = 0; j < table->k; j++) {
+            const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
+            const vf half_norm = vf_set1(table->half_norm[j]);
+            const vi index = vi_set1((int32_t)j);
+            for (int a = 0; a < ARGMIN_ABREAST; a++) {
+                vf score = half_norm;
+                for (int i = 0; i < p; i++) score = vf_fma(x[a][i], vf_set1(pack[i * ARGMIN_PACK]), score);
+                ARGMIN_UPDATE(first + a, score, index);
+            }
         }
     }
 }

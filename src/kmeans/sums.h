@@ -26,10 +26,13 @@ FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t co
 #if defined(__AVX2__)
     if (p == 3 && dtype == MATRIX_FLOAT32 && column_stride == 4 && !weights) {
         /* Four floats at once: the fourth, of the next row, gives way to the weight. The last row has no next. */
-        for (; r + 1 < count; r++, at += row_stride) {
-            double *accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * 4;
-            const __m256d row = _mm256_blend_pd(_mm256_cvtps_pd(_mm_loadu_ps((const float *)at)), _mm256_set1_pd(1.0), 8);
-            _mm256_storeu_pd(accumulator, _mm256_add_pd(_mm256_loadu_pd(accumulator), row));
+        const __m256d one = _mm256_set1_pd(1.0);
+        for (; r + SUMS_COPIES < count; r += SUMS_COPIES) {
+            for (int copy = 0; copy < SUMS_COPIES; copy++, at += row_stride) {
+                double *accumulator = sums + copy * copy_size + (ptrdiff_t)labels[r + copy] * 4;
+                const __m256d row = _mm256_blend_pd(_mm256_cvtps_pd(_mm_loadu_ps((const float *)at)), one, 8);
+                _mm256_storeu_pd(accumulator, _mm256_add_pd(_mm256_loadu_pd(accumulator), row));
+            }
         }
     }
 #endif
