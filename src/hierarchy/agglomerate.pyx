@@ -19,9 +19,10 @@ reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical
 algorithms", arXiv 1109.2378 (generic algorithm).
 """
 
-cimport cython
 from cpython.exc cimport PyErr_CheckSignals
-from cython.parallel cimport prange, threadid
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cython.parallel cimport prange
 from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t
@@ -32,6 +33,17 @@ from common.scratch cimport padded, scratch_allocate, scratch_free
 
 cdef extern from "hierarchy/clock.h" nogil:
     double seconds() noexcept
+
+
+cdef extern from "hierarchy/team.h" nogil:
+    ctypedef void (*team_work)(void* context, ptrdiff_t chunk, int thread) noexcept nogil
+    ctypedef void (*team_main)(void* context) noexcept nogil
+
+    ctypedef struct team:
+        pass
+
+    void team_for(team* t, int n_threads, ptrdiff_t chunks, team_work work, void* context) noexcept
+    void team_run(team* t, int n_threads, team_main run, void* context) noexcept
 
 
 cdef extern from "hierarchy/triangle.h" nogil:
@@ -96,301 +108,360 @@ cdef enum:
     FEW = 32  # a round merges at least one FEW-th of the clusters, or the chain takes over
     EXTREMES_CHUNK = 65536
 
-cdef double INTERRUPT_SECONDS() noexcept nogil:
-    return 0.02
+# How a computation ends.
+cdef enum:
+    DONE
+    UNDEFINED  # a distance has become NaN
+    INTERRUPTED  # by a signal
 
 
-@cython.final
-cdef class _Agglomeration:
-    """The triangle, its clusters, and the merges so far."""
+cdef struct agglomeration:
+    # The triangle, its clusters, and the merges so far.
+    team threads
+    triangle t
+    triangle new  # while the triangle is condensed: what it becomes
+    condense_plan plan
+    lw_method method
+    int n_threads
+    size_t item  # bytes of a distance
+    char* end  # of the triangle's memory
+    const char* source
+    double scale
+    const double* weights
+    # One block of rows: [start, stop).
+    ptrdiff_t start
+    ptrdiff_t stop
+    char* stage
+    # One update of a row: clusters a and b, from position `start`.
+    ptrdiff_t a
+    ptrdiff_t b
+    nearest_found* found
+    # For each thread.
+    char* scratch
+    size_t scratch_size
+    char* column_least
+    char* column_rows
+    size_t column_size
+    int32_t* chain
+    # The merges: observations in `first` and `second` (by way of `leaf`), heights.
+    int32_t* leaf
+    int32_t* first
+    int32_t* second
+    double* heights
+    ptrdiff_t merged
+    double checked
+    int status
+    PyObject* exception  # of a signal's handler; owned
 
-    cdef:
-        triangle t
-        condense_plan plan
-        lw_method method
-        int n_threads
-        size_t item
-        char* end
-        void* memory
-        char* stage
-        char* scratch
-        char* column_least
-        char* column_rows
-        size_t scratch_size, column_size
-        nearest_found* found
-        int32_t* chain
-        int32_t* leaf
-        int32_t* first
-        int32_t* second
-        double* heights
-        ptrdiff_t merged
-        double checked
 
-    def __cinit__(self, char[::1] matrix, ptrdiff_t n, bint is_double, int method, const double[::1] weights,
-                  int32_t[:, ::1] pairs, double[::1] heights, int n_threads):
-        cdef size_t at = 0, reals, ints
-        cdef ptrdiff_t i
-        self.memory = NULL
-        self.item = 8 if is_double else 4
-        self.method, self.n_threads, self.merged = <lw_method>method, n_threads, 0
-        self.t.n, self.t.is_double, self.t.values = n, is_double, &matrix[0]
-        self.end = &matrix[0] + matrix.shape[0]
-        self.first, self.second, self.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
-        reals, ints = padded(n * self.item), padded(n * sizeof(int32_t))
-        self.scratch_size = padded(condense_scratch_bytes(n))
-        self.column_size = n * self.item
-        cdef size_t stage = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) * self.item)
-        cdef size_t columns = padded(self.column_size * n_threads)
-        cdef size_t found = padded((n // RUN + 1) * sizeof(nearest_found))
-        self.memory = scratch_allocate(stage + 2 * columns + self.scratch_size * n_threads + found + 4 * reals
-                                       + 8 * ints)
-        cdef char* block = <char*>self.memory
-        self.stage = block
-        block += stage
-        self.column_least = block
-        self.column_rows = block + columns
-        block += 2 * columns
-        self.scratch = block
-        block += self.scratch_size * n_threads
-        self.found = <nearest_found*>block
-        block += found
-        self.t.sizes, self.t.distances, self.plan.heights, self.plan.sizes = (
-            block, block + reals, block + 2 * reals, block + 3 * reals)
-        cdef int32_t* ids = <int32_t*>(block + 4 * reals)
-        cdef ptrdiff_t step = ints // sizeof(int32_t)
-        self.t.nearest, self.chain, self.leaf = ids, ids + step, ids + 2 * step
-        self.plan.source, self.plan.partner = ids + 3 * step, ids + 4 * step
-        self.plan.first, self.plan.second, self.plan.position = ids + 5 * step, ids + 6 * step, ids + 7 * step
-        for i in range(n):
-            self.leaf[i] = <int32_t>i
-            triangle_set_real(&self.t, self.t.sizes, i, 1.0 if weights is None else weights[i])
-        self.checked = seconds()
+cdef void* _prepare(agglomeration* w, ptrdiff_t n, const double[::1] weights) except NULL:
+    """Lay the working memory out, in one block that is returned."""
+    cdef ptrdiff_t i
+    cdef size_t reals = padded(n * w.item), ints = padded(n * sizeof(int32_t))
+    cdef size_t stage = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
+    cdef size_t columns = padded(n * w.item * w.n_threads)
+    cdef size_t found = padded((n // RUN + 1) * sizeof(nearest_found))
+    w.scratch_size = padded(condense_scratch_bytes(n))
+    cdef char* block = <char*>scratch_allocate(stage + 2 * columns + w.scratch_size * w.n_threads + found + 4 * reals
+                                               + 8 * ints)
+    cdef char* memory = block
+    w.stage = block
+    block += stage
+    w.column_least = block
+    w.column_rows = block + columns
+    block += 2 * columns
+    w.scratch = block
+    block += w.scratch_size * w.n_threads
+    w.found = <nearest_found*>block
+    block += found
+    w.t.sizes, w.t.distances, w.plan.heights, w.plan.sizes = block, block + reals, block + 2 * reals, block + 3 * reals
+    cdef int32_t* ids = <int32_t*>(block + 4 * reals)
+    cdef ptrdiff_t step = ints // sizeof(int32_t)
+    w.t.nearest, w.chain, w.leaf = ids, ids + step, ids + 2 * step
+    w.plan.source, w.plan.partner = ids + 3 * step, ids + 4 * step
+    w.plan.first, w.plan.second, w.plan.position = ids + 5 * step, ids + 6 * step, ids + 7 * step
+    for i in range(n):
+        w.leaf[i] = <int32_t>i
+        triangle_set_real(&w.t, w.t.sizes, i, 1.0 if weights is None else weights[i])
+    return memory
 
-    def __dealloc__(self):
-        scratch_free(self.memory)
 
-    cdef int look_up(self) except -1 nogil:
-        """Honour Ctrl-C, now and then."""
-        if seconds() - self.checked > INTERRUPT_SECONDS():
-            with gil:
-                PyErr_CheckSignals()
-            self.checked = seconds()
-        return 0
+cdef int _look_up(agglomeration* w) noexcept nogil:
+    """Honour Ctrl-C, now and then."""
+    cdef double now = seconds()
+    if now - w.checked < 0.02:
+        return DONE
+    w.checked = now
+    with gil:
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            Py_INCREF(error)
+            w.exception = <PyObject*>error
+            return INTERRUPTED
+    return DONE
 
-    cdef int threads(self, ptrdiff_t n) noexcept nogil:
-        return 1 if n < SERIAL else self.n_threads
 
-    cdef ptrdiff_t block_rows(self, ptrdiff_t n) noexcept nogil:
-        return max(<ptrdiff_t>BLOCK_ROWS, BLOCK_VALUES // n)
+cdef int _threads(agglomeration* w, ptrdiff_t n) noexcept nogil:
+    return 1 if n < SERIAL else w.n_threads
 
-    # Both sides of every pair count for reducible methods; the others keep nearest neighbors to the right only.
-    cdef char* columns_of(self, char* columns, int thread) noexcept nogil:
-        return columns + thread * self.column_size if LW_REDUCIBLE(self.method) else NULL
 
-    cdef void begin_columns(self, triangle* t) noexcept nogil:
-        cdef int thread
-        self.column_size = t.n * self.item
-        if LW_REDUCIBLE(self.method):
-            for thread in range(self.n_threads):
-                clear_columns(t, self.column_least + thread * self.column_size,
-                              self.column_rows + thread * self.column_size)
+cdef ptrdiff_t _block_rows(agglomeration* w, ptrdiff_t n) noexcept nogil:
+    return max(<ptrdiff_t>BLOCK_ROWS, BLOCK_VALUES // n)
 
-    cdef void end_columns(self, triangle* t) noexcept nogil:
-        if LW_REDUCIBLE(self.method):
-            columns_nearest(t, self.n_threads, self.column_least, self.column_rows)
+# Both sides of every pair count for reducible methods; the others keep nearest neighbors to the right only.
+cdef char* _columns_of(agglomeration* w, char* columns, int thread) noexcept nogil:
+    return columns + thread * w.column_size if LW_REDUCIBLE(w.method) else NULL
 
-    cdef int load(self, const char* source, double scale, const double* weights) except -1 nogil:
-        """The caller's matrix into the triangle, and the nearest neighbor of each position."""
-        cdef ptrdiff_t start, stop = self.t.n, row, i
-        cdef ptrdiff_t rows = self.block_rows(self.t.n)
-        self.begin_columns(&self.t)
-        while stop > 0:
-            start = max(<ptrdiff_t>0, stop - rows)
-            for i in prange(stop - start, num_threads=self.threads(self.t.n), schedule="dynamic"):
-                row = stop - 1 - i
-                load_row(&self.t, row, source, scale, weights)
-                row_nearest(&self.t, row, self.columns_of(self.column_least, threadid()),
-                            self.columns_of(self.column_rows, threadid()))
-            stop = start
-            self.look_up()
-        self.end_columns(&self.t)
-        return 0
 
-    cdef int condense(self) except -1 nogil:
-        """Carry the plan out: from the last row to the first, each at or behind its old place; rows before it, which
-        later ones may still read, stay as they are."""
-        cdef triangle new = self.t
-        cdef ptrdiff_t n = self.plan.n_new, start, stop = n, row, i, rows
-        cdef char* out
-        cdef void* sizes
-        if n < 2:
-            self.t.n = n
-            return 0
-        new.n = n
-        new.values = self.end - n * (n - 1) // 2 * self.item
-        rows = self.block_rows(n)
-        self.begin_columns(&new)
-        while stop > 0:
-            start = max(<ptrdiff_t>0, stop - rows)
-            for i in prange(stop - start, num_threads=self.threads(n), schedule="dynamic"):
-                condense_row(&self.t, &self.plan, self.method, stop - 1 - i,
-                             self.scratch + threadid() * self.scratch_size,
-                             self.stage + (stop - 1 - i - start) * n * self.item)
-            for i in prange(stop - start, num_threads=self.threads(n), schedule="dynamic"):
-                row = stop - 1 - i
-                out = <char*>new.values + (triangle_offset(n, row) + row + 1) * self.item
-                memcpy(out, self.stage + (row - start) * n * self.item, (n - 1 - row) * self.item)
-                row_nearest(&new, row, self.columns_of(self.column_least, threadid()),
-                            self.columns_of(self.column_rows, threadid()))
-            stop = start
-            self.look_up()
-        self.end_columns(&new)
-        for row in range(n):
-            self.leaf[row] = self.leaf[self.plan.source[row]]
-        sizes = self.plan.sizes
-        self.plan.sizes = new.sizes
-        new.sizes = sizes
-        self.t = new
-        return 0
+cdef void _begin_columns(agglomeration* w, triangle* t) noexcept nogil:
+    cdef int thread
+    w.column_size = t.n * w.item
+    if LW_REDUCIBLE(w.method):
+        for thread in range(w.n_threads):
+            clear_columns(t, w.column_least + thread * w.column_size,
+                          w.column_rows + thread * w.column_size)
 
-    cdef void record(self, ptrdiff_t a, ptrdiff_t b, double height) noexcept nogil:
-        self.first[self.merged] = self.leaf[a]
-        self.second[self.merged] = self.leaf[b]
-        self.heights[self.merged] = height
-        self.merged += 1
 
-    cdef ptrdiff_t plan_reciprocal(self) noexcept nogil:
-        """Plan to merge all pairs that are each other's nearest; how many there are."""
-        cdef ptrdiff_t i, j, new = 0, pairs = 0
-        cdef int32_t* nearest = self.t.nearest
-        cdef double size
-        for i in range(self.t.n):
-            j = nearest[i]
-            if j >= 0 and nearest[j] == i:
-                if j > i:
-                    continue
-                self.plan.first[pairs] = <int32_t>j
-                self.plan.second[pairs] = <int32_t>i
-                self.plan.position[pairs] = <int32_t>new
-                triangle_set_real(&self.t, self.plan.heights, pairs, triangle_real(&self.t, self.t.distances, i))
-                pairs += 1
-                size = triangle_real(&self.t, self.t.sizes, i) + triangle_real(&self.t, self.t.sizes, j)
-            else:
-                j = -1
-                size = triangle_real(&self.t, self.t.sizes, i)
-            self.plan.source[new] = <int32_t>i
-            self.plan.partner[new] = <int32_t>j
-            triangle_set_real(&self.t, self.plan.sizes, new, size)
-            new += 1
-        self.plan.n_new, self.plan.n_pairs = new, pairs
-        return pairs
+cdef void _end_columns(agglomeration* w, triangle* t) noexcept nogil:
+    if LW_REDUCIBLE(w.method):
+        columns_nearest(t, w.n_threads, w.column_least, w.column_rows)
 
-    cdef void plan_survivors(self) noexcept nogil:
-        """Plan to leave out the positions without a cluster."""
-        cdef ptrdiff_t i, new = 0
-        cdef double size
-        for i in range(self.t.n):
-            size = triangle_real(&self.t, self.t.sizes, i)
-            if size > 0:
-                self.plan.source[new] = <int32_t>i
-                self.plan.partner[new] = -1
-                triangle_set_real(&self.t, self.plan.sizes, new, size)
-                new += 1
-        self.plan.n_new, self.plan.n_pairs = new, 0
 
-    cdef nearest_found over_runs(self, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start) noexcept nogil:
-        """Merge a and b, or with a < 0 look for b's nearest; over all positions from `start`, in runs."""
-        cdef ptrdiff_t runs = (self.t.n - start + RUN - 1) // RUN, run
-        cdef nearest_found best
-        for run in prange(runs, num_threads=self.threads(self.t.n - start), schedule="dynamic"):
-            if a < 0:
-                self.found[run] = scan_run(&self.t, b, start + run * RUN, min(start + (run + 1) * RUN, self.t.n))
-            else:
-                self.found[run] = merge_run(&self.t, self.method, a, b, start + run * RUN,
-                                            min(start + (run + 1) * RUN, self.t.n))
-        best.distance, best.position = INFINITY, -1
-        for run in range(runs):
-            prefer_nearest(&best, self.found[run].distance, self.found[run].position)
-        return best
+cdef void _load_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t row = w.stop - 1 - chunk
+    load_row(&w.t, row, w.source, w.scale, w.weights)
+    row_nearest(&w.t, row, _columns_of(w, w.column_least, thread), _columns_of(w, w.column_rows, thread))
 
-    cdef void set_nearest(self, ptrdiff_t x, nearest_found found) noexcept nogil:
-        self.t.nearest[x] = <int32_t>found.position if found.position >= 0 else NEAREST_NONE
-        triangle_set_real(&self.t, self.t.distances, x, found.distance)
 
-    cdef void merge(self, ptrdiff_t a, ptrdiff_t b) noexcept nogil:
-        """Clusters a < b become one, at b."""
-        self.record(a, b, triangle_get(&self.t, a, b))
-        self.set_nearest(b, self.over_runs(a, b, 0))
-        triangle_set_real(&self.t, self.t.sizes, b, triangle_real(&self.t, self.t.sizes, a)
-                          + triangle_real(&self.t, self.t.sizes, b))
-        triangle_set_real(&self.t, self.t.sizes, a, 0)
-        triangle_set_real(&self.t, self.t.distances, a, INFINITY)
-        self.t.nearest[a] = NEAREST_NONE
+cdef int _load(agglomeration* w) noexcept nogil:
+    """The caller's matrix into the triangle, and the nearest neighbor of each position."""
+    cdef ptrdiff_t rows = _block_rows(w, w.t.n)
+    _begin_columns(w, &w.t)
+    w.stop = w.t.n
+    while w.stop > 0:
+        w.start = max(<ptrdiff_t>0, w.stop - rows)
+        team_for(&w.threads, _threads(w, w.t.n), w.stop - w.start, _load_chunk, w)
+        w.stop = w.start
+        if _look_up(w):
+            return INTERRUPTED
+    _end_columns(w, &w.t)
+    return DONE
 
-    cdef int chain_until(self, ptrdiff_t alive, ptrdiff_t target) except -1 nogil:
-        """Merge by the nearest-neighbor chain until `target` clusters are left. Returns 1 if distances are NaN."""
-        cdef ptrdiff_t length = 0, lowest = 0, x, y, previous
-        while alive > target:
-            self.look_up()
-            if length == 0:
-                while not triangle_real(&self.t, self.t.sizes, lowest) > 0:
-                    lowest += 1
-                self.chain[0] = <int32_t>lowest
-                length = 1
-            x = self.chain[length - 1]
-            if self.t.nearest[x] == NEAREST_UNKNOWN:
-                self.set_nearest(x, self.over_runs(-1, x, 0))
-            y = self.t.nearest[x]
-            if y < 0:
-                return 1
-            if length > 1:
-                previous = self.chain[length - 2]
-                if y != previous and not triangle_get(&self.t, x, previous) > triangle_real(
-                        &self.t, self.t.distances, x):
-                    y = previous
-                if y == previous:
-                    self.merge(min(x, y), max(x, y))
-                    alive -= 1
-                    length -= 2
-                    continue
-            self.chain[length] = <int32_t>y
-            length += 1
-        return 0
 
-    cdef int reducible(self) except -1 nogil:
-        """Rounds, or the chain. Returns 1 if distances are NaN."""
-        cdef ptrdiff_t pairs, i
-        while self.t.n > 1:
-            self.look_up()
-            pairs = self.plan_reciprocal()
-            if pairs * FEW < self.t.n:
-                if self.chain_until(self.t.n, self.t.n - max(<ptrdiff_t>1, self.t.n // 4)):
-                    return 1
-                self.plan_survivors()
-            else:
-                for i in range(pairs):
-                    self.record(self.plan.first[i], self.plan.second[i],
-                                triangle_real(&self.t, self.plan.heights, i))
-            self.condense()
-        return 0
+cdef void _condense_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t row = w.stop - 1 - chunk
+    condense_row(&w.t, &w.plan, w.method, row, w.scratch + thread * w.scratch_size,
+                 w.stage + (row - w.start) * w.new.n * w.item)
 
-    cdef int generic(self) except -1 nogil:
-        """The closest pair first. Returns 1 if distances are NaN."""
-        cdef ptrdiff_t alive = self.t.n, x
-        while alive > 1:
-            self.look_up()
-            x = closest_row(&self.t)
-            if x < 0:
-                return 1
-            if self.t.nearest[x] == NEAREST_UNKNOWN:
-                self.set_nearest(x, self.over_runs(-1, x, x + 1))
+
+cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t row = w.stop - 1 - chunk
+    memcpy(<char*>w.new.values + (triangle_offset(w.new.n, row) + row + 1) * w.item,
+           w.stage + (row - w.start) * w.new.n * w.item, (w.new.n - 1 - row) * w.item)
+    row_nearest(&w.new, row, _columns_of(w, w.column_least, thread), _columns_of(w, w.column_rows, thread))
+
+
+cdef int _condense(agglomeration* w) noexcept nogil:
+    """Carry the plan out: from the last row to the first, each to its old place or behind it; the rows before it, which
+    later steps still read, stay as they are."""
+    cdef ptrdiff_t n = w.plan.n_new, rows, row
+    cdef void* sizes
+    w.new = w.t
+    w.new.n = n
+    if n >= 2:
+        w.new.values = w.end - n * (n - 1) // 2 * w.item
+        rows = _block_rows(w, n)
+        _begin_columns(w, &w.new)
+        w.stop = n
+        while w.stop > 0:
+            w.start = max(<ptrdiff_t>0, w.stop - rows)
+            team_for(&w.threads, _threads(w, n), w.stop - w.start, _condense_chunk, w)
+            team_for(&w.threads, _threads(w, n), w.stop - w.start, _settle_chunk, w)
+            w.stop = w.start
+            if _look_up(w):
+                return INTERRUPTED
+        _end_columns(w, &w.new)
+    for row in range(n):
+        w.leaf[row] = w.leaf[w.plan.source[row]]
+    sizes = w.plan.sizes
+    w.plan.sizes = w.new.sizes
+    w.new.sizes = sizes
+    w.t = w.new
+    return DONE
+
+
+cdef void _record(agglomeration* w, ptrdiff_t a, ptrdiff_t b, double height) noexcept nogil:
+    w.first[w.merged] = w.leaf[a]
+    w.second[w.merged] = w.leaf[b]
+    w.heights[w.merged] = height
+    w.merged += 1
+
+
+cdef ptrdiff_t _plan_reciprocal(agglomeration* w) noexcept nogil:
+    """Plan to merge all pairs that are each other's nearest; how many there are."""
+    cdef ptrdiff_t i, j, new = 0, pairs = 0
+    cdef int32_t* nearest = w.t.nearest
+    cdef double size
+    for i in range(w.t.n):
+        j = nearest[i]
+        if j >= 0 and nearest[j] == i:
+            if j > i:
                 continue
-            self.merge(x, self.t.nearest[x])
-            alive -= 1
-            if alive <= self.t.n - self.t.n // 4:
-                self.plan_survivors()
-                self.condense()
-        return 0
+            w.plan.first[pairs] = <int32_t>j
+            w.plan.second[pairs] = <int32_t>i
+            w.plan.position[pairs] = <int32_t>new
+            triangle_set_real(&w.t, w.plan.heights, pairs, triangle_real(&w.t, w.t.distances, i))
+            pairs += 1
+            size = triangle_real(&w.t, w.t.sizes, i) + triangle_real(&w.t, w.t.sizes, j)
+        else:
+            j = -1
+            size = triangle_real(&w.t, w.t.sizes, i)
+        w.plan.source[new] = <int32_t>i
+        w.plan.partner[new] = <int32_t>j
+        triangle_set_real(&w.t, w.plan.sizes, new, size)
+        new += 1
+    w.plan.n_new, w.plan.n_pairs = new, pairs
+    return pairs
+
+
+cdef void _plan_survivors(agglomeration* w) noexcept nogil:
+    """Plan to leave out the positions without a cluster."""
+    cdef ptrdiff_t i, new = 0
+    cdef double size
+    for i in range(w.t.n):
+        size = triangle_real(&w.t, w.t.sizes, i)
+        if size > 0:
+            w.plan.source[new] = <int32_t>i
+            w.plan.partner[new] = -1
+            triangle_set_real(&w.t, w.plan.sizes, new, size)
+            new += 1
+    w.plan.n_new, w.plan.n_pairs = new, 0
+
+
+cdef void _scan_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t start = w.start + run * RUN
+    w.found[run] = scan_run(&w.t, w.b, start, min(start + RUN, w.t.n))
+
+
+cdef void _merge_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t start = w.start + run * RUN
+    w.found[run] = merge_run(&w.t, w.method, w.a, w.b, start, min(start + RUN, w.t.n))
+
+
+cdef nearest_found _over_runs(agglomeration* w, team_work work, ptrdiff_t a, ptrdiff_t b,
+                              ptrdiff_t start) noexcept nogil:
+    """All positions from `start` in runs; the nearest neighbor that they find for cluster b."""
+    cdef ptrdiff_t runs = (w.t.n - start + RUN - 1) // RUN, run
+    cdef nearest_found best
+    w.a, w.b, w.start = a, b, start
+    team_for(&w.threads, _threads(w, w.t.n - start), runs, work, w)
+    best.distance, best.position = INFINITY, -1
+    for run in range(runs):
+        prefer_nearest(&best, w.found[run].distance, w.found[run].position)
+    return best
+
+
+cdef void _set_nearest(agglomeration* w, ptrdiff_t x, nearest_found found) noexcept nogil:
+    w.t.nearest[x] = <int32_t>found.position if found.position >= 0 else NEAREST_NONE
+    triangle_set_real(&w.t, w.t.distances, x, found.distance)
+
+
+cdef void _merge(agglomeration* w, ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+    """Clusters a < b become one, at b."""
+    _record(w, a, b, triangle_get(&w.t, a, b))
+    _set_nearest(w, b, _over_runs(w, _merge_chunk, a, b, 0))
+    triangle_set_real(&w.t, w.t.sizes, b, triangle_real(&w.t, w.t.sizes, a)
+                      + triangle_real(&w.t, w.t.sizes, b))
+    triangle_set_real(&w.t, w.t.sizes, a, 0)
+    triangle_set_real(&w.t, w.t.distances, a, INFINITY)
+    w.t.nearest[a] = NEAREST_NONE
+
+
+cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexcept nogil:
+    """Merge by the nearest-neighbor chain until `target` clusters are left."""
+    cdef ptrdiff_t length = 0, lowest = 0, x, y, previous
+    while alive > target:
+        if _look_up(w):
+            return INTERRUPTED
+        if length == 0:
+            while not triangle_real(&w.t, w.t.sizes, lowest) > 0:
+                lowest += 1
+            w.chain[0] = <int32_t>lowest
+            length = 1
+        x = w.chain[length - 1]
+        if w.t.nearest[x] == NEAREST_UNKNOWN:
+            _set_nearest(w, x, _over_runs(w, _scan_chunk, -1, x, 0))
+        y = w.t.nearest[x]
+        if y < 0:
+            return UNDEFINED
+        if length > 1:
+            previous = w.chain[length - 2]
+            # Of equally near ones the previous, or the chain might run in circles.
+            if not triangle_get(&w.t, x, previous) > triangle_real(&w.t, w.t.distances, x):
+                y = previous
+            if y == previous:
+                _merge(w, min(x, y), max(x, y))
+                alive -= 1
+                length -= 2
+                continue
+        w.chain[length] = <int32_t>y
+        length += 1
+    return DONE
+
+
+cdef int _reducible(agglomeration* w) noexcept nogil:
+    """Rounds, or the chain."""
+    cdef ptrdiff_t pairs, i
+    cdef int status
+    while w.t.n > 1:
+        if _look_up(w):
+            return INTERRUPTED
+        pairs = _plan_reciprocal(w)
+        if pairs * FEW < w.t.n:
+            status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
+            if status != DONE:
+                return status
+            _plan_survivors(w)
+        else:
+            for i in range(pairs):
+                _record(w, w.plan.first[i], w.plan.second[i], triangle_real(&w.t, w.plan.heights, i))
+        if _condense(w):
+            return INTERRUPTED
+    return DONE
+
+
+cdef int _generic(agglomeration* w) noexcept nogil:
+    """The closest pair first."""
+    cdef ptrdiff_t alive = w.t.n, x
+    while alive > 1:
+        if _look_up(w):
+            return INTERRUPTED
+        x = closest_row(&w.t)
+        if x < 0:
+            return UNDEFINED
+        if w.t.nearest[x] == NEAREST_UNKNOWN:
+            _set_nearest(w, x, _over_runs(w, _scan_chunk, -1, x, x + 1))
+            continue
+        _merge(w, x, w.t.nearest[x])
+        alive -= 1
+        if alive <= w.t.n - w.t.n // 4:
+            _plan_survivors(w)
+            if _condense(w):
+                return INTERRUPTED
+    return DONE
+
+
+cdef void _run(void* context) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    w.status = _load(w)
+    if w.status == DONE:
+        w.status = _reducible(w) if LW_REDUCIBLE(w.method) else _generic(w)
 
 
 def agglomerate(source, target, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, double scale,
@@ -406,15 +477,25 @@ def agglomerate(source, target, ptrdiff_t n, *, bint is_double, int method, cons
     Returns whether all distances remained numbers.
     """
     cdef const char[::1] values = source
-    cdef _Agglomeration work = _Agglomeration(target, n, is_double, method, weights, pairs, heights, n_threads)
-    cdef const double* initial = NULL
-    cdef int undefined
-    if weights is not None and method == LW_WARD:
-        initial = &weights[0]
+    cdef char[::1] matrix = target
+    cdef agglomeration w
+    cdef void* memory
+    w.t.n, w.t.is_double, w.t.values = n, is_double, &matrix[0]
+    w.item = 8 if is_double else 4
+    w.end = &matrix[0] + matrix.shape[0]
+    w.source, w.scale = &values[0], scale
+    w.weights = &weights[0] if weights is not None and method == LW_WARD else NULL
+    w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
+    w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
+    memory = _prepare(&w, n, weights)
     with nogil:
-        work.load(&values[0], scale, initial)
-        undefined = work.reducible() if LW_REDUCIBLE(work.method) else work.generic()
-    return not undefined
+        team_run(&w.threads, n_threads, _run, &w)
+    scratch_free(memory)
+    if w.status == INTERRUPTED:
+        error = <object>w.exception
+        Py_DECREF(error)
+        raise error
+    return w.status == DONE
 
 
 def condensed_extremes(source, ptrdiff_t count, *, bint is_double, int n_threads):
