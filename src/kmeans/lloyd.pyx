@@ -4,8 +4,11 @@ Cost: O(n k p) a step, O(threads (k p + p)) working memory; no n x k matrix exis
 written when they are asked for. Source: S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on
 Information Theory 28(2), 1982.
 
-Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in
-chunk order (chunks.pxd), so centers do not depend on threads or on the instruction set.
+The assignment is made in one of two ways, with equal labels: `PlainSearch` compares every row with every center, `BoxSearch`
+first orders the rows by a k-d tree and drops centers for whole boxes of rows (filtering.h).
+
+Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in an
+order that is fixed by the rows alone, so centers do not depend on threads or on the instruction set.
 """
 
 cimport cython
@@ -13,17 +16,21 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint32_t, uintptr_t
+from libc.string cimport memset
 
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
-from common.chunks cimport chunk_count, chunk_rows, slice_chunks
+from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows, slice_chunks
 from common.matrix cimport acquire_matrix, matrix, matrix_row_f64, weights_pointer
 from common.scratch cimport padded, scratch_allocate, scratch_free
+
+import numpy as np
 
 
 cdef extern from "kmeans/sums.h" nogil:
     ptrdiff_t sums_stride(ptrdiff_t p) noexcept
     ptrdiff_t sums_copies(ptrdiff_t k) noexcept
+    void sums_fold(double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
 
 
 cdef extern from "kmeans/lloyd.h" nogil:
@@ -41,9 +48,66 @@ cdef extern from "kmeans/lloyd.h" nogil:
     ptrdiff_t farthest_row(const double* closest, const double* weights, ptrdiff_t n) noexcept
 
 
-@cython.final
-cdef class _Pass:
-    """The rows, a table of centers, and the memory to go over all rows once; kept from one pass to the next."""
+cdef extern from "common/kdtree.h" nogil:
+    enum:
+        KDTREE_TILE
+        KDTREE_MOST_COLUMNS
+    ctypedef struct kdtree:
+        ptrdiff_t p
+        ptrdiff_t depth
+        int32_t* side
+        float* threshold
+        double* shift
+    void kdtree_split(kdtree* tree, ptrdiff_t node, float* sample, ptrdiff_t begin, ptrdiff_t end) noexcept
+    void kdtree_descend(const kdtree* tree, const matrix* points, ptrdiff_t start, ptrdiff_t stop, float* columns,
+                        uint32_t* leaves) noexcept
+    void kdtree_count(const uint32_t* leaves, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_leaves,
+                      ptrdiff_t* counts) noexcept
+    void kdtree_scatter(const uint32_t* leaves, const matrix* points, const double* weights, ptrdiff_t start,
+                        ptrdiff_t stop, ptrdiff_t* places, char* sorted, double* sorted_weights,
+                        uint32_t* order) noexcept
+
+
+cdef extern from "kmeans/filtering.h" nogil:
+    ctypedef struct box_tree:
+        ptrdiff_t p
+        ptrdiff_t depth
+        matrix points
+        const double* weights
+        const uint32_t* order
+        const ptrdiff_t* leaf_rows
+        double* boxes
+        double* sums
+    ctypedef struct box_worker:
+        int32_t* candidates
+    ctypedef struct box_visit:
+        const double* centers
+        ptrdiff_t k
+        double* sums
+        double* costs
+        int32_t* labels
+    size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
+    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
+    void box_leaves(box_tree* tree, ptrdiff_t first, ptrdiff_t last, double* row) noexcept
+    void box_inner(box_tree* tree) noexcept
+    void box_node(const box_tree* tree, box_worker* worker, const box_visit* visit, ptrdiff_t node, ptrdiff_t level,
+                  const int32_t* candidates, ptrdiff_t n_candidates) noexcept
+
+
+cdef enum:
+    BOX_ROWS = 128          # rows a leaf, about; see benchmarks/bench_kmeans.py
+    BOX_SAMPLE_PER_LEAF = 8
+    BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
+    BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
+
+
+cdef class PlainSearch:
+    """Rows, and the memory to assign them to centers again and again: every row is compared with every center.
+
+    points: n x p, uint8, uint16, float32 or float64                                    IN
+    weights: n, or None for ones; not all zero                                          IN
+    k: number of centers
+    """
 
     cdef:
         Py_buffer buffer
@@ -99,11 +163,11 @@ cdef class _Pass:
                                 self.scratch + threadid() * self.scratch_size,
                                 <double*>(self.partials + (chunk - first) * self.partial_size))
                 for chunk in range(first, last):
-                    self.add(chunk - first, size, &totals[0])
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
             PyErr_CheckSignals()
         return 0
 
-    cdef int evaluate(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
         """One assignment with its labels; costs (k x COST_STRIDE) becomes inertia, weight and rows by cluster."""
         cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
         centers_table_fill(&self.table, &centers[0, 0])
@@ -117,120 +181,248 @@ cdef class _Pass:
                                    self.scratch + threadid() * self.scratch_size,
                                    <double*>(self.partials + (chunk - first) * self.partial_size), &labels[0])
                 for chunk in range(first, last):
-                    self.add(chunk - first, size, &costs[0, 0])
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &costs[0, 0])
             PyErr_CheckSignals()
         return 0
 
-    cdef void add(self, ptrdiff_t slot, ptrdiff_t size, double* totals) noexcept nogil:
-        """Partial results of one chunk onto the totals (float64, in chunk order)."""
-        cdef const double* partial = <const double*>(self.partials + slot * self.partial_size)
-        cdef ptrdiff_t i
-        for i in range(size):
-            totals[i] += partial[i]
+    cdef int _refill(self, const double[:, ::1] centers, const double[::1] cluster_weights,
+                     double[:, ::1] moved) except -1:
+        """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
 
-
-cdef int _refill(_Pass rows, const double[:, ::1] centers, const double[::1] weights_by_cluster,
-                 double[:, ::1] moved) except -1:
-    """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
-
-    After each such move the cost of the rows is taken with the new center, so that two empty clusters never share a
-    place. O(n p) a move; none of the other centers changes.
-    """
-    cdef ptrdiff_t n = rows.points.n_rows, j, chunk, farthest
-    cdef int32_t[::1] labels = _empty(n, "int32")
-    cdef double[::1] closest = _empty(n, "float64")
-    rows.evaluate(centers, _empty((rows.k, COST_STRIDE), "float64"), labels)
-    with nogil:
-        for chunk in prange(rows.chunks, num_threads=rows.n_threads, schedule="dynamic"):
-            own_distances_chunk(&rows.table, &rows.points, &labels[0], chunk * rows.rows,
-                                min((chunk + 1) * rows.rows, n),
-                                <double*>(rows.scratch + threadid() * rows.scratch_size), &closest[0])
-    for j in range(rows.k):
-        if weights_by_cluster[j] > 0:
-            continue
-        farthest = farthest_row(&closest[0], rows.weights, n)
-        matrix_row_f64(&rows.points, farthest, &moved[j, 0])
+        After each such move the cost of the rows is taken with the new center, so that two empty clusters never share
+        a place. O(n p) a move; none of the other centers changes.
+        """
+        cdef ptrdiff_t n = self.points.n_rows, j, chunk, farthest
+        cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
+        cdef double[::1] closest = np.empty(n)
+        self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
+        centers_table_fill(&self.table, &centers[0, 0])
         with nogil:
-            for chunk in prange(rows.chunks, num_threads=rows.n_threads, schedule="dynamic"):
-                closer_chunk(&rows.points, &moved[j, 0], chunk * rows.rows, min((chunk + 1) * rows.rows, n),
-                             <double*>(rows.scratch + threadid() * rows.scratch_size), &closest[0])
-        PyErr_CheckSignals()
-    return 0
-
-
-cdef object _empty(shape, dtype):
-    import numpy
-    return numpy.empty(shape, dtype)
-
-
-def lloyd(points, const double[::1] weights, double[:, ::1] centers, *, ptrdiff_t max_iter, double tolerance,
-          int n_threads, observer=None):
-    """Iterate until the centers stand still, move by no more than `tolerance` in all, or max_iter steps are done.
-
-    points: n x p, uint8, uint16, float32 or float64                                    IN
-    weights: n, or None for ones; not all zero                                          IN
-    centers: k x p, the initial centers; on return the last ones                        INOUT
-    tolerance: bound on the sum of squared center movements of one step
-    observer: called as observer(iteration, centers, shift) with copies after each assignment, or None; iteration
-        counts from 1, centers are those assigned to, shift is the sum of squared movements that follows;
-        a true return value ends the iteration there
-    Returns (n_iter, converged).
-    """
-    cdef ptrdiff_t k = centers.shape[0], p = centers.shape[1], stride = sums_stride(p), iteration = 0, i, j
-    cdef _Pass rows = _Pass(points, weights, k, n_threads)
-    cdef double[::1] totals = _empty(k * stride, "float64")
-    cdef double[:, ::1] moved = _empty((k, p), "float64")
-    cdef double[::1] cluster_weights = _empty(k, "float64")
-    cdef double shift, difference
-    cdef bint empties, converged = False, stop = False
-    while iteration < max_iter and not converged and not stop:
-        iteration += 1
-        rows.sums(centers, totals)
-        empties = False
-        for j in range(k):
-            cluster_weights[j] = totals[j * stride + p]
+            for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
+                own_distances_chunk(&self.table, &self.points, &labels[0], chunk * self.rows,
+                                    min((chunk + 1) * self.rows, n),
+                                    <double*>(self.scratch + threadid() * self.scratch_size), &closest[0])
+        for j in range(self.k):
             if cluster_weights[j] > 0:
+                continue
+            farthest = farthest_row(&closest[0], self.weights, n)
+            matrix_row_f64(&self.points, farthest, &moved[j, 0])
+            with nogil:
+                for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
+                    closer_chunk(&self.points, &moved[j, 0], chunk * self.rows, min((chunk + 1) * self.rows, n),
+                                 <double*>(self.scratch + threadid() * self.scratch_size), &closest[0])
+            PyErr_CheckSignals()
+        return 0
+
+    def lloyd(self, double[:, ::1] centers, *, ptrdiff_t max_iter, double tolerance, observer=None):
+        """Iterate until the centers stand still, move by no more than `tolerance` in all, or max_iter steps are done.
+
+        centers: k x p, the initial centers; on return the last ones                    INOUT
+        tolerance: bound on the sum of squared center movements of one step
+        observer: called as observer(iteration, centers, shift) with copies after each assignment, or None; iteration
+            counts from 1, centers are those assigned to, shift is the sum of squared movements that follows;
+            a true return value ends the iteration there
+        Returns (n_iter, converged).
+        """
+        cdef ptrdiff_t k = self.k, p = self.p, stride = sums_stride(p), iteration = 0, i, j
+        cdef double[::1] totals = np.empty(k * stride)
+        cdef double[:, ::1] moved = np.empty((k, p))
+        cdef double[::1] cluster_weights = np.empty(k)
+        cdef double shift, difference
+        cdef bint empties, converged = False, stop = False
+        while iteration < max_iter and not converged and not stop:
+            iteration += 1
+            self.sums(centers, totals)
+            empties = False
+            for j in range(k):
+                cluster_weights[j] = totals[j * stride + p]
+                if cluster_weights[j] > 0:
+                    for i in range(p):
+                        moved[j, i] = totals[j * stride + i] / cluster_weights[j]
+                else:
+                    empties = True
+            if empties:
+                self._refill(centers, cluster_weights, moved)
+            shift = 0
+            for j in range(k):
                 for i in range(p):
-                    moved[j, i] = totals[j * stride + i] / cluster_weights[j]
-            else:
-                empties = True
-        if empties:
-            _refill(rows, centers, cluster_weights, moved)
-        shift = 0
-        for j in range(k):
-            for i in range(p):
-                difference = moved[j, i] - centers[j, i]
-                shift += difference * difference
-        if observer is not None:
-            stop = bool(observer(iteration, centers.copy().base, shift))
+                    difference = moved[j, i] - centers[j, i]
+                    shift += difference * difference
+            if observer is not None:
+                stop = bool(observer(iteration, centers.copy().base, shift))
+            centers[:, :] = moved
+            converged = shift <= tolerance
+        return iteration, converged
+
+    def evaluate(self, const double[:, ::1] centers, int32_t[::1] labels):
+        """Labels of all rows, and what each cluster costs.
+
+        centers: k x p                                                                  IN
+        labels: n                                                                       OUT
+        Returns costs, k x 4 float64: weighted squared distances, weight, number of rows, nothing.
+        """
+        cdef double[:, ::1] costs = np.empty((self.k, COST_STRIDE))
+        self.assign(centers, costs, labels)
+        return costs.base
+
+    def refill(self, double[:, ::1] centers, const double[::1] cluster_weights):
+        """Move the centers without weight, each in turn, onto the row that is then farthest from all centers.
+
+        centers: k x p                                                                  INOUT
+        cluster_weights: k, as `evaluate` found them                                    IN
+        """
+        cdef double[:, ::1] moved = centers.copy()
+        self._refill(centers, cluster_weights, moved)
         centers[:, :] = moved
-        converged = shift <= tolerance
-    return iteration, converged
 
 
-def assign(points, const double[::1] weights, double[:, ::1] centers, int32_t[::1] labels, *, int n_threads):
-    """Labels of all rows, and what each cluster costs; a center that gets no weight is moved first, until none does.
+@cython.final
+cdef class BoxSearch(PlainSearch):
+    """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
-    points, weights: as for lloyd                                                       IN
-    centers: k x p; changed only where a cluster was empty                              INOUT
-    labels: n                                                                           OUT
-    Returns costs, k x 4 float64: weighted squared distances, weight, number of rows, nothing.
+    Takes 4 bytes a row and a copy of the rows and their weights, in their own dtype.
     """
-    cdef ptrdiff_t k = centers.shape[0], j
-    cdef _Pass rows = _Pass(points, weights, k, n_threads)
-    cdef double[:, ::1] costs = _empty((k, COST_STRIDE), "float64")
-    cdef double[:, ::1] moved
-    cdef double[::1] cluster_weights
-    cdef bint empties = True
-    while True:
-        rows.evaluate(centers, costs, labels)
-        empties = False
-        for j in range(k):
-            empties = empties or costs[j, 1] <= 0
-        if not empties:
-            return costs.base
-        # A moved center sits on a row no other center sits on, and keeps it; so this ends after at most k rounds.
-        moved = centers.copy()
-        cluster_weights = costs[:, 1].copy()
-        _refill(rows, centers, cluster_weights, moved)
-        centers[:, :] = moved
+
+    cdef:
+        box_tree tree
+        size_t worker_size
+        ptrdiff_t tasks, tasks_a_slice
+        char* workers
+        char* box_partials
+        int32_t[::1] everything
+        object keep
+
+    def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+        cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
+        while (n >> depth) > BOX_ROWS:
+            depth += 1
+        self.tree.p, self.tree.depth = p, depth
+        self._sort(_plant(&self.points, depth))
+        self.tasks = 1 << min(depth, BOX_TASK_DEPTH)
+        self.worker_size = padded(box_worker_bytes(k, p, depth))
+        self.tasks_a_slice = min(self.tasks, max(<ptrdiff_t>(2 * n_threads),
+                                                 <ptrdiff_t>(SLICE_BYTES // (self.partial_size + 1))))
+        memory = np.empty(self.worker_size * n_threads + self.partial_size * self.tasks_a_slice + 64, dtype=np.uint8)
+        cdef unsigned char[::1] view = memory
+        self.workers = <char*>((<uintptr_t>&view[0] + 63) // 64 * 64)
+        self.box_partials = self.workers + self.worker_size * n_threads
+        self.everything = np.arange(k, dtype=np.int32)
+        self.keep = (self.keep, memory)
+
+    cdef int _sort(self, _Plan plan) except -1:
+        """Order the rows by leaf, and fill in boxes and sums."""
+        cdef ptrdiff_t n = self.points.n_rows, p = self.p, leaves = 1 << self.tree.depth, segment, leaf, place, count
+        cdef ptrdiff_t a_segment = (n + BOX_SEGMENTS - 1) // BOX_SEGMENTS, item
+        cdef uint32_t[::1] leaf_of = np.empty(n, dtype=np.uint32), order = np.empty(n, dtype=np.uint32)
+        cdef ptrdiff_t[:, ::1] places = np.empty((BOX_SEGMENTS, leaves), dtype=np.intp)
+        cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
+        cdef double[::1] weights = None if self.weights == NULL else np.empty(n)
+        cdef double* sorted_weights = NULL if self.weights == NULL else &weights[0]
+        cdef double[::1] boxes = np.empty(4 * leaves * p), sums = np.empty(2 * leaves * sums_stride(p))
+        item = 1 << <int>self.points.dtype
+        cdef unsigned char[::1] rows = np.empty(n * p * item, dtype=np.uint8)
+        with nogil:
+            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
+                kdtree_descend(&plan.tree, &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
+                               <float*>(self.scratch + threadid() * self.scratch_size), &leaf_of[0])
+                kdtree_count(&leaf_of[0], min(segment * a_segment, n), min((segment + 1) * a_segment, n), leaves,
+                             &places[segment, 0])
+            place = 0
+            for leaf in range(leaves):
+                leaf_rows[leaf] = place
+                for segment in range(BOX_SEGMENTS):
+                    count = places[segment, leaf]
+                    places[segment, leaf] = place
+                    place += count
+            leaf_rows[leaves] = place
+            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
+                kdtree_scatter(&leaf_of[0], &self.points, self.weights, min(segment * a_segment, n),
+                               min((segment + 1) * a_segment, n), &places[segment, 0], <char*>&rows[0], sorted_weights,
+                               &order[0])
+        PyErr_CheckSignals()
+        self.tree.points = self.points
+        self.tree.points.data = <const char*>&rows[0]
+        self.tree.points.row_stride, self.tree.points.column_stride = p * item, item
+        self.tree.weights, self.tree.order, self.tree.leaf_rows = sorted_weights, &order[0], &leaf_rows[0]
+        self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
+        self.keep = (rows.base, order.base, leaf_rows.base, boxes.base, sums.base, weights)
+        cdef ptrdiff_t a_part = (leaves + 63) // 64
+        with nogil:
+            for leaf in prange(0, leaves, a_part, num_threads=self.n_threads, schedule="dynamic"):
+                box_leaves(&self.tree, leaf, min(leaf + a_part, leaves),
+                           <double*>(self.scratch + threadid() * self.scratch_size))
+            box_inner(&self.tree)
+        PyErr_CheckSignals()
+        return 0
+
+    cdef void _visit(self, ptrdiff_t task, int thread, ptrdiff_t slot, const double* centers,
+                     int32_t* labels) noexcept nogil:
+        """One subtree: sums, or labels and costs where labels are given, to the partial result `slot`."""
+        cdef box_worker worker
+        cdef box_visit visit
+        cdef double* partial = <double*>(self.box_partials + slot * self.partial_size)
+        memset(partial, 0, self.partial_size)
+        box_worker_place(&worker, self.k, self.p, self.workers + thread * self.worker_size)
+        visit.centers, visit.k, visit.labels = centers, self.k, labels
+        visit.sums = partial if labels == NULL else NULL
+        visit.costs = partial
+        box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.everything[0], self.k)
+        if labels == NULL:
+            sums_fold(partial, self.k, self.p)
+
+    cdef int _visit_all(self, const double[:, ::1] centers, int32_t* labels, double* totals, ptrdiff_t size) except -1:
+        cdef ptrdiff_t first, task, last
+        for first in range(0, self.tasks, self.tasks_a_slice):
+            last = min(first + self.tasks_a_slice, self.tasks)
+            with nogil:
+                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    self._visit(task, threadid(), task - first, &centers[0, 0], labels)
+                for task in range(first, last):
+                    add_to(<double*>(self.box_partials + (task - first) * self.partial_size), size, totals)
+            PyErr_CheckSignals()
+        return 0
+
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        totals[:] = 0
+        return self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
+
+    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        costs[:, :] = 0
+        return self._visit_all(centers, &labels[0], &costs[0, 0], self.k * COST_STRIDE)
+
+
+cdef class _Plan:
+    """A k-d tree and its memory."""
+
+    cdef:
+        kdtree tree
+        object keep
+
+
+cdef _Plan _plant(const matrix* points, ptrdiff_t depth):
+    """A tree of 2**depth leaves from an evenly spaced sample of the rows."""
+    cdef _Plan plan = _Plan()
+    cdef ptrdiff_t nodes = 1 << depth, p = points.n_columns, m = min(points.n_rows, BOX_SAMPLE_PER_LEAF * nodes), s, i
+    cdef int32_t[::1] side = np.empty(nodes, dtype=np.int32)
+    cdef float[::1] threshold = np.empty(nodes, dtype=np.float32), sample = np.empty(m * p, dtype=np.float32)
+    cdef double[::1] shift = np.empty(p), row = np.empty(p)
+    plan.keep = (side.base, threshold.base, shift.base)
+    plan.tree.p, plan.tree.depth = p, depth
+    plan.tree.side, plan.tree.threshold, plan.tree.shift = &side[0], &threshold[0], &shift[0]
+    with nogil:
+        matrix_row_f64(points, 0, &row[0])
+        for i in range(p):
+            shift[i] = <float>row[i]
+        for s in range(m):
+            matrix_row_f64(points, <ptrdiff_t>(<double>s / m * points.n_rows), &row[0])
+            for i in range(p):
+                sample[s * p + i] = <float>(row[i] - shift[i])
+        kdtree_split(&plan.tree, 1, &sample[0], 0, m)
+    return plan
+
+
+cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept nogil:
+    """Partial results onto the totals (float64)."""
+    cdef ptrdiff_t i
+    for i in range(size):
+        totals[i] += partial[i]

@@ -1,0 +1,72 @@
+"""Equal rows as one row with a count: what makes clustering an image's colors cheap, and exact.
+
+A photo of 16 million pixels has a few hundred thousand distinct colors. Integer rows of up to 64 bits are counted by
+the histogram kernels; results for the distinct rows are expanded to all rows afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext import _kernels, _memory
+from fastcluster_ext._validation import Array
+
+__all__ = ["GroupedRows", "groupable", "pays"]
+
+# A sample of this many rows, evenly spaced, is looked at before rows are grouped ...
+_SAMPLE = 1 << 14
+# ... and rows are grouped unless more than this share of the sample is distinct. Measured on 16 million pixels, k = 16:
+# photos (share below 0.75) gain 10 to 50 times over 20 iterations; uniform noise (share above 0.99) would lose 10 % as
+# RGB and half as RGBA.
+_MOST_DISTINCT = 0.95
+
+
+def groupable(points: Array) -> bool:
+    """Can rows of this array be counted: integers of at most 64 bits a row?"""
+    return points.dtype.kind == "u" and points.shape[-1] * points.dtype.itemsize <= 8
+
+
+def pays(points: Array) -> bool:
+    """Do enough rows of this n x p array repeat that counting them first is faster, as a sample tells?"""
+    sample = np.ascontiguousarray(points[:: max(1, len(points) // _SAMPLE)])
+    rows = sample.view(np.dtype((np.void, sample.dtype.itemsize * sample.shape[1])))
+    return len(np.unique(rows)) <= _MOST_DISTINCT * len(sample)
+
+
+class GroupedRows:
+    """The distinct pixels of an h x w x c array of uint8 or uint16, in ascending order, and how often each occurs.
+
+    Keeps a reference to the array, which must not change until the last call of `expand`.
+    """
+
+    points: Array
+    counts: npt.NDArray[np.int64]
+    n_transparent: int
+
+    def __init__(self, pixels: Array, n_threads: int, *, skip_transparent: bool = False) -> None:
+        self._histogram = _kernels.load("histogram").Histogram(pixels, skip_transparent, n_threads)
+        self._n_threads = n_threads
+        self._shape = pixels.shape[:2]
+        self.counts = self._histogram.counts
+        self.n_transparent = self._histogram.n_transparent
+        bits = 8 * pixels.dtype.itemsize
+        keys = self._histogram.keys
+        self.points = np.empty((len(keys), pixels.shape[2]), dtype=pixels.dtype)
+        for channel in range(pixels.shape[2]):
+            shift = np.uint64(bits * (pixels.shape[2] - 1 - channel))
+            self.points[:, channel] = (keys >> shift) & np.uint64(2**bits - 1)
+
+    def expand(self, values: npt.NDArray[Any], left_out: int = 0) -> npt.NDArray[Any]:
+        """Return an h x w array: each pixel has the value of its color; pixels that were left out have `left_out`.
+
+        values: (u,) integers of 1, 2 or 4 bytes.
+        """
+        lookup = np.append(values, np.asarray([left_out], dtype=values.dtype))
+        unsigned = np.dtype(f"uint{8 * values.dtype.itemsize}")
+        out = _memory.allocate(self._shape, values.dtype, "the label image")
+        if not self._histogram.expand(lookup.view(unsigned), out.reshape(-1).view(unsigned), self._n_threads):
+            raise ValueError("the image changed after its colors were counted; count them again")
+        return out

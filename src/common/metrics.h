@@ -1,0 +1,196 @@
+/* Distances between points: every metric as small functors over one blocked loop, in float32 and in float64.
+ *
+ * A metric is one entry of METRICS below: how its points are prepared, the functor that adds one feature's term, how
+ * many sums that takes, how partial sums merge, and what turns the sums into the distance. The functors are in
+ * metrics_real.h, which is compiled once for `float` (names ending in _f32) and once for `double` (_f64); the names,
+ * aliases and codes users see are in fastcluster_ext/_metrics.py, in the same order as here.
+ *
+ * Points are kept in *panels*: METRIC_PANEL points by column, so that one vector load brings a feature of many points.
+ * A set of n points takes metric_panels(n) panels, one behind the other, each n_features x METRIC_PANEL values, on a
+ * cache line; places behind the last point hold zeros. Contract (T is float or double, S its suffix):
+ *
+ *   metric_pack_S(m, view, start, count, panels)       rows [start, start + count) of `view` into panels, prepared for
+ *                                                      the metric; O(count p); start is free, count may be any
+ *   metric_tile_S(m, rows, count, columns, k, tile)    distances of the first `count` points of the panels `rows` to
+ *                                                      all points of the k panels `columns`: tile[i * k * METRIC_PANEL
+ *                                                      + j]. `rows` may be a panel, or a place within one if all
+ *                                                      `count` are in that panel; then the place is a multiple of
+ *                                                      METRIC_GROUP, or count is 1: one row against a block
+ *   metric_row_S(m, panels, i)                         where point i of a set is, as `rows` of metric_tile
+ *   metric_tile_size(m, count, k)                      values of T `tile` must hold (more than are returned)
+ *
+ * metric_tile is metric_sums_S, which leaves sums in `tile`, followed by metric_distances_S, which turns any run of
+ * them into distances, in place or elsewhere; `plane` is metric_tile_plane(count, k), where the second sums begin.
+ *
+ * metric_tile goes over both sides METRIC_FEATURES features at a time, so that a tile of a few panels a side reads long
+ * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
+ *
+ * Every sum is taken from direct differences, feature by feature in order, in blocks of METRIC_FEATURES whose results
+ * are added in order. No products of sums are subtracted, so equal points are at distance exactly 0 and a common
+ * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centred
+ * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is fused
+ * or reordered: the values are the same bits for every instruction set, block shape and number of threads (for
+ * Minkowski as far as the C library's pow is).
+ *
+ * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
+ * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
+ */
+#ifndef FASTCLUSTER_EXT_METRICS_H
+#define FASTCLUSTER_EXT_METRICS_H
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "matrix.h"
+
+#define METRIC_PANEL 32     /* points; whole vectors of every width and type */
+#define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
+#define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
+
+/* What is done to a point before any distance is taken. */
+typedef enum {
+    PREPARE_NOTHING,
+    PREPARE_UNIT,     /* scaled to length 1; NaN if that is impossible */
+    PREPARE_CENTERED, /* less its mean, then scaled to length 1; NaN if all values are equal */
+    PREPARE_BINARY    /* 0 if zero, else 1 (NaN too) */
+} metric_preparation;
+
+/*       code         preparation       term       sums  merge    distance */
+#define METRICS(ENTRY)                                                                                                 \
+    ENTRY(EUCLIDEAN,   PREPARE_NOTHING,  squared,   1,    add,     root)                                               \
+    ENTRY(SQEUCLIDEAN, PREPARE_NOTHING,  squared,   1,    add,     sum)                                                \
+    ENTRY(CITYBLOCK,   PREPARE_NOTHING,  absolute,  1,    add,     sum)                                                \
+    ENTRY(CHEBYSHEV,   PREPARE_NOTHING,  largest,   1,    larger,  sum)                                                \
+    ENTRY(MINKOWSKI,   PREPARE_NOTHING,  power,     1,    add,     power_root)                                         \
+    ENTRY(COSINE,      PREPARE_UNIT,     squared,   1,    add,     half)                                               \
+    ENTRY(CORRELATION, PREPARE_CENTERED, squared,   1,    add,     half)                                               \
+    ENTRY(CANBERRA,    PREPARE_NOTHING,  relative,  1,    add,     sum)                                                \
+    ENTRY(BRAYCURTIS,  PREPARE_NOTHING,  sums,      2,    add,     ratio)                                              \
+    ENTRY(HAMMING,     PREPARE_NOTHING,  unequal,   1,    add,     mean)                                               \
+    ENTRY(JACCARD,     PREPARE_BINARY,   unshared,  2,    add,     share)
+
+#define METRIC_CODE(CODE, preparation, term, sums, merge, distance) METRIC_##CODE,
+typedef enum { METRICS(METRIC_CODE) METRIC_COUNT } metric_code;
+#undef METRIC_CODE
+
+typedef struct {
+    metric_code code;
+    double exponent; /* of Minkowski, positive and finite; unused by the others */
+    ptrdiff_t n_features;
+} metric;
+
+static inline metric_preparation metric_prepares(const metric *m) {
+#define METRIC_PREPARATION(CODE, preparation, term, sums, merge, distance) preparation,
+    static const metric_preparation prepares[] = {METRICS(METRIC_PREPARATION)};
+#undef METRIC_PREPARATION
+    return prepares[m->code];
+}
+
+static inline int metric_sum_count(const metric *m) {
+#define METRIC_SUMS(CODE, preparation, term, sums, merge, distance) sums,
+    static const int sums[] = {METRICS(METRIC_SUMS)};
+#undef METRIC_SUMS
+    return sums[m->code];
+}
+
+/* Panels that n points take. */
+static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 1) / METRIC_PANEL; }
+
+/* Values in one panel: where the next one begins. */
+static inline ptrdiff_t metric_panel_size(const metric *m) { return m->n_features * METRIC_PANEL; }
+
+/* Values of the first sums of a tile of `count` rows and k column panels: all row groups that are begun. */
+static inline ptrdiff_t metric_tile_plane(ptrdiff_t count, ptrdiff_t k) {
+    return (count + METRIC_GROUP - 1) / METRIC_GROUP * METRIC_GROUP * k * METRIC_PANEL;
+}
+
+/* Values that a tile needs, its second sums included. */
+static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdiff_t k) {
+    return metric_sum_count(m) * metric_tile_plane(count, k);
+}
+
+/* Points a side of a tile that suits n_features: of short rows a flat one, whose sums stay in L1 and go out in long
+ * runs; of long rows a square one, which reuses both sides. Eight rows are a quarter of a panel. */
+static inline ptrdiff_t metric_tile_rows(const metric *m) { return m->n_features <= METRIC_FEATURES ? 8 : 64; }
+static inline ptrdiff_t metric_tile_columns(const metric *m) { return m->n_features <= METRIC_FEATURES ? 256 : 64; }
+
+/* What a pair of points costs, in multiply-adds, about; for cutting work up. */
+static inline double metric_work(const metric *m) {
+    const double term = m->code == METRIC_MINKOWSKI ? 64 : m->code == METRIC_CANBERRA ? 8 : 2;
+    return term * (double)m->n_features + 16;
+}
+
+static inline const float *metric_row_f32(const metric *m, const float *panels, ptrdiff_t i) {
+    return panels + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
+}
+static inline const double *metric_row_f64(const metric *m, const double *panels, ptrdiff_t i) {
+    return panels + i / METRIC_PANEL * metric_panel_size(m) + i % METRIC_PANEL;
+}
+
+/* x -> (x - mean) * scale / length, per point; the numbers of metric_pack for up to METRIC_PANEL points. */
+typedef struct {
+    double mean, scale, length;
+} metric_unit;
+
+/* Find what scales a row to length 1; all three become NaN where nothing does. O(p). */
+static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int centered) {
+    const ptrdiff_t p = view->n_columns;
+    const char *at = view->data + row * view->row_stride;
+    const metric_unit none = {NAN, NAN, NAN};
+    metric_unit unit = {0.0, 1.0, 0.0};
+#define VALUE(i) matrix_value(at + (i) * view->column_stride, view->dtype)
+    if (centered) {
+        /* The second round takes out what the first, of a large common offset, has rounded. */
+        double sum = 0, rest = 0;
+        int constant = 1;
+        for (ptrdiff_t i = 0; i < p; i++) {
+            sum += VALUE(i);
+            constant &= VALUE(i) == VALUE(0);
+        }
+        if (constant) return none;
+        unit.mean = sum / (double)p;
+        for (ptrdiff_t i = 0; i < p; i++) rest += VALUE(i) - unit.mean;
+        unit.mean += rest / (double)p;
+    }
+    double largest = 0, squares = 0;
+    for (ptrdiff_t i = 0; i < p; i++) {
+        const double size = fabs(VALUE(i) - unit.mean);
+        if (size > largest) largest = size;
+    }
+    if (!(largest > 0 && largest <= DBL_MAX)) return none;
+    /* A power of two takes the squares out of reach of overflow and underflow, and changes no digit. */
+    int exponent;
+    frexp(largest, &exponent);
+    unit.scale = ldexp(1.0, exponent > -1000 ? -exponent : 1000);
+    for (ptrdiff_t i = 0; i < p; i++) {
+        const double value = (VALUE(i) - unit.mean) * unit.scale;
+        squares += value * value;
+    }
+#undef VALUE
+    unit.length = sqrt(squares);
+    return unit;
+}
+
+#if defined(__AVX512F__)
+FC_INLINE __m512 fmsub512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmsub_ps(a, b, c); }
+FC_INLINE __m512d fmsub512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmsub_pd(a, b, c); }
+#elif defined(__AVX2__) && defined(__FMA__)
+FC_INLINE __m256 fmsub256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmsub_ps(a, b, c); }
+FC_INLINE __m256d fmsub256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmsub_pd(a, b, c); }
+#endif
+
+#define REAL float
+#define REAL_NAME(name) name##_f32
+#define REAL_BITS int32_t
+#define REAL_ABS 0x7fffffff
+#include "metrics_real.h"
+
+#define REAL double
+#define REAL_NAME(name) name##_f64
+#define REAL_BITS int64_t
+#define REAL_ABS 0x7fffffffffffffff
+#include "metrics_real.h"
+
+#endif

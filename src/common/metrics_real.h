@@ -1,0 +1,310 @@
+/* The metrics for one type of values, REAL; included by metrics.h alone, once for each type. */
+
+#if defined(__AVX512F__)
+#define METRIC_BYTES 64
+#elif defined(__AVX2__)
+#define METRIC_BYTES 32
+#else
+#define METRIC_BYTES 16
+#endif
+#define METRIC_LANES ((int)(METRIC_BYTES / sizeof(REAL)))
+
+/* A block of METRIC_ROWS rows x METRIC_VECTORS vectors of columns is summed up in registers: half of all there are. */
+#define METRIC_SUMS_HELD (VF_REGISTERS == 32 ? 16 : 8)
+#define METRIC_VECTORS_MOST (VF_REGISTERS == 32 ? 4 : 2)
+#define METRIC_VECTORS                                                                                                 \
+    (METRIC_PANEL / METRIC_LANES < METRIC_VECTORS_MOST ? METRIC_PANEL / METRIC_LANES : METRIC_VECTORS_MOST)
+#define METRIC_ROWS (METRIC_SUMS_HELD / METRIC_VECTORS)
+
+#define lanes REAL_NAME(lanes)
+#define lane_bits REAL_NAME(lane_bits)
+typedef REAL lanes __attribute__((vector_size(METRIC_BYTES), may_alias));
+typedef REAL_BITS lane_bits __attribute__((vector_size(METRIC_BYTES), may_alias));
+
+FC_INLINE lanes REAL_NAME(lanes_of)(REAL value) { return value - (lanes){0}; }
+FC_INLINE lanes REAL_NAME(lanes_abs)(lanes a) { return (lanes)((lane_bits)a & (REAL_BITS)REAL_ABS); }
+FC_INLINE lanes REAL_NAME(lanes_one_where)(lane_bits mask) {
+    return (lanes)((lane_bits)REAL_NAME(lanes_of)(1) & mask);
+}
+
+/* x - y, rounded as ever, where the processor multiplies. The additions of these loops are their bottleneck on machines
+ * with separate adders and multipliers (Zen); with every other difference taken here both have work. */
+FC_INLINE lanes REAL_NAME(lanes_minus)(lanes x, lanes y) {
+#if defined(__AVX512F__)
+    return REAL_NAME(fmsub512)(x, REAL_NAME(lanes_of)(1), y);
+#elif defined(__AVX2__) && defined(__FMA__)
+    return REAL_NAME(fmsub256)(x, REAL_NAME(lanes_of)(1), y);
+#else
+    return x - y;
+#endif
+}
+
+/* Terms: what one feature of two points adds to the sums; difference = x - y. Symmetric in x and y. */
+
+FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += difference * difference;
+    (void)x, (void)y, (void)b, (void)exponent;
+}
+
+FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
+    (void)x, (void)y, (void)b, (void)exponent;
+}
+
+/* A difference that is NaN is left out, as SciPy does. */
+FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
+    const lane_bits larger = value > *a;
+    *a = (lanes)(((lane_bits)value & larger) | ((lane_bits)*a & ~larger));
+}
+
+FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
+
+FC_INLINE void REAL_NAME(term_largest)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    REAL_NAME(merge_larger)(REAL_NAME(lanes_abs)(difference), a);
+    (void)x, (void)y, (void)b, (void)exponent;
+}
+
+FC_INLINE void REAL_NAME(term_power)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    const lanes size = REAL_NAME(lanes_abs)(difference);
+    for (int i = 0; i < METRIC_LANES; i++) {
+        (*a)[i] += sizeof(REAL) == sizeof(float) ? powf(size[i], exponent) : pow(size[i], exponent);
+    }
+    (void)x, (void)y, (void)b;
+}
+
+/* 0 / 0 counts as 0: both values are zero, so any denominator does. */
+FC_INLINE void REAL_NAME(term_relative)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    const lanes size = REAL_NAME(lanes_abs)(x) + REAL_NAME(lanes_abs)(y);
+    *a += REAL_NAME(lanes_abs)(difference) / (size + REAL_NAME(lanes_one_where)(size == 0));
+    (void)b, (void)exponent;
+}
+
+FC_INLINE void REAL_NAME(term_sums)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
+    *b += REAL_NAME(lanes_abs)(x + y);
+    (void)exponent;
+}
+
+FC_INLINE void REAL_NAME(term_unequal)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_one_where)(x != y);
+    (void)difference, (void)b, (void)exponent;
+}
+
+/* x and y are 0 or 1: how often only one is 1, and how often any is. */
+FC_INLINE void REAL_NAME(term_unshared)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(difference);
+    *b += (lanes)((lane_bits)x | (lane_bits)y);
+    (void)exponent;
+}
+
+/* Distances: what the sums come to. Plain C on single values; the compiler makes vectors of it. */
+
+FC_INLINE REAL REAL_NAME(distance_sum)(REAL a, REAL b, const metric *m) {
+    (void)b, (void)m;
+    return a;
+}
+
+FC_INLINE REAL REAL_NAME(distance_root)(REAL a, REAL b, const metric *m) {
+    (void)b, (void)m;
+    return sizeof(REAL) == sizeof(float) ? (REAL)sqrtf((float)a) : (REAL)sqrt((double)a);
+}
+
+FC_INLINE REAL REAL_NAME(distance_power_root)(REAL a, REAL b, const metric *m) {
+    (void)b;
+    return (REAL)pow((double)a, 1.0 / m->exponent);
+}
+
+/* Half the squared distance of two unit vectors, 1 - cos; it is at most 2. */
+FC_INLINE REAL REAL_NAME(distance_half)(REAL a, REAL b, const metric *m) {
+    (void)b, (void)m;
+    const REAL half = a * (REAL)0.5;
+    return half > 2 ? 2 : half;
+}
+
+FC_INLINE REAL REAL_NAME(distance_ratio)(REAL a, REAL b, const metric *m) {
+    (void)m;
+    return a / b;
+}
+
+FC_INLINE REAL REAL_NAME(distance_mean)(REAL a, REAL b, const metric *m) {
+    (void)b;
+    return a / (REAL)m->n_features;
+}
+
+/* Two points without a single 1 are equal. */
+FC_INLINE REAL REAL_NAME(distance_share)(REAL a, REAL b, const metric *m) {
+    (void)m;
+    return a / (b > 0 ? b : 1);
+}
+
+typedef void REAL_NAME(metric_term)(lanes x, lanes y, lanes difference, REAL exponent, lanes *a, lanes *b);
+typedef void REAL_NAME(metric_merge)(lanes value, lanes *a);
+typedef REAL REAL_NAME(metric_distance)(REAL a, REAL b, const metric *m);
+
+/* Sums of `features` features of n_rows adjacent rows x n_vectors vectors of columns, in registers from first to last.
+ * All but the last six arguments are constants where this is called. sums: set if `first`, else merged into. */
+FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
+                                       int n_rows, int n_vectors, const REAL *rows, const REAL *columns,
+                                       ptrdiff_t features, REAL exponent, int first, REAL *sums, ptrdiff_t ld,
+                                       ptrdiff_t plane) {
+    lanes held[2][METRIC_ROWS][METRIC_VECTORS_MOST];
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < n_vectors; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
+    }
+    for (ptrdiff_t i = 0; i < features; i++) {
+        lanes y[METRIC_VECTORS_MOST];
+#pragma GCC unroll 4
+        for (int v = 0; v < n_vectors; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
+#pragma GCC unroll 16
+        for (int r = 0; r < n_rows; r++) {
+            const lanes x = REAL_NAME(lanes_of)(rows[i * METRIC_PANEL + r]);
+#pragma GCC unroll 4
+            for (int v = 0; v < n_vectors; v++) {
+                lanes difference;
+                if ((r + v) % 2) difference = REAL_NAME(lanes_minus)(x, y[v]);
+                else difference = x - y[v];
+                term(x, y[v], difference, exponent, &held[0][r][v], &held[1][r][v]);
+            }
+        }
+    }
+#pragma GCC unroll 2
+    for (int s = 0; s < n_sums; s++) {
+#pragma GCC unroll 16
+        for (int r = 0; r < n_rows; r++) {
+#pragma GCC unroll 4
+            for (int v = 0; v < n_vectors; v++) {
+                lanes *at = (lanes *)(sums + s * plane + r * ld + v * METRIC_LANES);
+                if (!first) merge(*at, &held[s][r][v]);
+                *at = held[s][r][v];
+            }
+        }
+    }
+}
+
+/* One row panel (its first `count` rows from `rows` on) against one column panel, `features` features. */
+FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
+                                       int n_rows, const REAL *rows, ptrdiff_t count, const REAL *columns,
+                                       ptrdiff_t features, REAL exponent, int first, REAL *sums, ptrdiff_t ld,
+                                       ptrdiff_t plane) {
+    for (ptrdiff_t r = 0; r < count; r += n_rows) {
+        for (ptrdiff_t c = 0; c < METRIC_PANEL; c += METRIC_VECTORS * METRIC_LANES) {
+            REAL_NAME(metric_group)(term, n_sums, merge, n_rows, METRIC_VECTORS, rows + r, columns + c, features,
+                                    exponent, first, sums + r * ld + c, ld, plane);
+        }
+    }
+}
+
+/* The sums of all panels of a tile, blocks of features outermost. n_rows: METRIC_ROWS, or 1 for a single row. */
+FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
+                                       int n_rows, const metric *m, const REAL *rows, ptrdiff_t count,
+                                       const REAL *columns, ptrdiff_t k, REAL *tile) {
+    const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL, plane = metric_tile_plane(count, k);
+    for (ptrdiff_t i = 0; i == 0 || i < p; i += METRIC_FEATURES) {
+        const ptrdiff_t features = p - i < METRIC_FEATURES ? p - i : METRIC_FEATURES;
+        for (ptrdiff_t c = 0; c < k; c++) {
+            for (ptrdiff_t r = 0; r < count; r += METRIC_PANEL) {
+                REAL_NAME(metric_panel)(term, n_sums, merge, n_rows, rows + r * p + i * METRIC_PANEL,
+                                        count - r < METRIC_PANEL ? count - r : METRIC_PANEL,
+                                        columns + (c * p + i) * METRIC_PANEL, features, (REAL)m->exponent, i == 0,
+                                        tile + r * ld + c * METRIC_PANEL, ld, plane);
+            }
+        }
+    }
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_sums)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
+                                          ptrdiff_t k, REAL *tile) {
+    switch (m->code) {
+#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
+    case METRIC_##CODE:                                                                                                \
+        if (count == 1) {                                                                                              \
+            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), 1, m, rows, 1, columns,  \
+                                    k, tile);                                                                          \
+        } else {                                                                                                       \
+            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), METRIC_ROWS / n_sums, m, \
+                                    rows, count, columns, k, tile);                                                    \
+        }                                                                                                              \
+        break;
+        METRICS(METRIC_CASE)
+#undef METRIC_CASE
+    default: break;
+    }
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_distances)(const metric *m, const REAL *tile, ptrdiff_t plane, ptrdiff_t count,
+                                               REAL *out) {
+    switch (m->code) {
+#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
+    case METRIC_##CODE:                                                                                                \
+        for (ptrdiff_t i = 0; i < count; i++) {                                                                        \
+            out[i] = REAL_NAME(distance_##distance)(tile[i], n_sums > 1 ? tile[i + plane] : 0, m);                     \
+        }                                                                                                              \
+        break;
+        METRICS(METRIC_CASE)
+#undef METRIC_CASE
+    default: break;
+    }
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_tile)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
+                                          ptrdiff_t k, REAL *tile) {
+    REAL_NAME(metric_sums)(m, rows, count, columns, k, tile);
+    REAL_NAME(metric_distances)(m, tile, metric_tile_plane(count, k), count * k * METRIC_PANEL, tile);
+}
+
+/* One panel of metric_pack: count <= METRIC_PANEL. */
+FC_INLINE void REAL_NAME(metric_pack_typed)(const matrix *view, ptrdiff_t start, ptrdiff_t count,
+                                            metric_preparation preparation, const metric_unit *units,
+                                            REAL *restrict panel, matrix_dtype dtype) {
+    enum { BLOCK = 16 }; /* features: a cache line or two of every row, while the panel's lines stay in L1 */
+    const ptrdiff_t p = view->n_columns;
+    for (ptrdiff_t begin = 0; begin < p; begin += BLOCK) {
+        const ptrdiff_t end = p - begin < BLOCK ? p : begin + BLOCK;
+        for (ptrdiff_t r = 0; r < count; r++) {
+            const char *row = view->data + (start + r) * view->row_stride;
+            for (ptrdiff_t i = begin; i < end; i++) {
+                double value = matrix_value(row + i * view->column_stride, dtype);
+                if (units) value = (value - units[r].mean) * units[r].scale / units[r].length;
+                else if (preparation == PREPARE_BINARY) value = value != 0;
+                panel[i * METRIC_PANEL + r] = (REAL)value;
+            }
+        }
+        for (ptrdiff_t i = begin; i < end; i++) {
+            memset(panel + i * METRIC_PANEL + count, 0, (size_t)(METRIC_PANEL - count) * sizeof(REAL));
+        }
+    }
+}
+
+/* See metrics.h. */
+static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, ptrdiff_t start, ptrdiff_t count,
+                                   REAL *panels) {
+    const metric_preparation preparation = metric_prepares(m);
+    const int scaled = preparation == PREPARE_UNIT || preparation == PREPARE_CENTERED;
+    for (ptrdiff_t r = 0; r < count; r += METRIC_PANEL) {
+        const ptrdiff_t some = count - r < METRIC_PANEL ? count - r : METRIC_PANEL;
+        metric_unit units[METRIC_PANEL];
+        for (ptrdiff_t i = 0; scaled && i < some; i++) {
+            units[i] = metric_unit_of(view, start + r + i, preparation == PREPARE_CENTERED);
+        }
+        MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL,
+                        panels + r * m->n_features)
+    }
+}
+
+#undef lanes
+#undef lane_bits
+#undef METRIC_BYTES
+#undef METRIC_LANES
+#undef METRIC_SUMS_HELD
+#undef METRIC_VECTORS_MOST
+#undef METRIC_VECTORS
+#undef METRIC_ROWS
+#undef REAL
+#undef REAL_NAME
+#undef REAL_BITS
+#undef REAL_ABS

@@ -1,0 +1,172 @@
+/* What one thread does with a block of pairs: tiles of distances, written where they belong. */
+#ifndef FASTCLUSTER_EXT_PAIRWISE_H
+#define FASTCLUSTER_EXT_PAIRWISE_H
+
+#include "common/argmin.h"
+#include "common/metrics.h"
+
+/* Work (metric_work) of a unit, which is one thread's, and of a slice, between two looks at signals. A unit of 1 ms is
+ * long beside handing it out; a slice a thread takes up to 50 ms with the narrowest vectors. */
+#define PAIRWISE_UNIT 8e6
+#define PAIRWISE_SLICE 4e8
+
+typedef struct {
+    metric m;
+    int single;     /* panels and tiles hold float32, otherwise float64 */
+    int single_out; /* so does `out` */
+    int condensed;  /* `out` holds the pairs i < j of n_columns points, row by row; otherwise n_rows x n_columns */
+    ptrdiff_t n_columns;
+    char *out;
+} pairwise;
+
+static inline size_t pairwise_value_bytes(const pairwise *pairs) {
+    return pairs->single ? sizeof(float) : sizeof(double);
+}
+
+/* Bytes of the panels of n points. */
+static inline size_t pairwise_panels_bytes(const pairwise *pairs, ptrdiff_t n) {
+    return (size_t)metric_panels(n) * (size_t)metric_panel_size(&pairs->m) * pairwise_value_bytes(pairs);
+}
+
+static inline size_t pairwise_tile_bytes(const pairwise *pairs) {
+    const metric *m = &pairs->m;
+    return (size_t)metric_tile_size(m, metric_tile_rows(m), metric_tile_columns(m) / METRIC_PANEL) *
+           pairwise_value_bytes(pairs);
+}
+
+/* Columns of a unit: whole tiles. */
+static inline ptrdiff_t pairwise_span(const pairwise *pairs) {
+    const ptrdiff_t rows = metric_tile_rows(&pairs->m), columns = metric_tile_columns(&pairs->m);
+    const double tiles = PAIRWISE_UNIT / (metric_work(&pairs->m) * (double)(rows * columns));
+    return tiles < 1 ? columns : (ptrdiff_t)tiles * columns;
+}
+
+/* Units in a slice. */
+static inline ptrdiff_t pairwise_slice(const pairwise *pairs, int n_threads) {
+    const double unit = metric_work(&pairs->m) * (double)(metric_tile_rows(&pairs->m) * pairwise_span(pairs));
+    const double units = PAIRWISE_SLICE / unit;
+    return (units < 1 ? 1 : (ptrdiff_t)units) * n_threads;
+}
+
+static inline void pairwise_pack(const pairwise *pairs, const matrix *view, ptrdiff_t start, ptrdiff_t count,
+                                 void *panels) {
+    if (pairs->single) metric_pack_f32(&pairs->m, view, start, count, (float *)panels);
+    else metric_pack_f64(&pairs->m, view, start, count, (double *)panels);
+}
+
+/* A run of `count` sums of a tile, from tile[begin] on, as distances to out[at ...]. */
+static inline void pairwise_store(const pairwise *pairs, void *tile, ptrdiff_t plane, ptrdiff_t begin, ptrdiff_t count,
+                                  ptrdiff_t at) {
+    if (pairs->single) {
+        float *sums = (float *)tile + begin;
+        if (pairs->single_out) {
+            metric_distances_f32(&pairs->m, sums, plane, count, (float *)pairs->out + at);
+        } else {
+            metric_distances_f32(&pairs->m, sums, plane, count, sums);
+            for (ptrdiff_t j = 0; j < count; j++) ((double *)pairs->out)[at + j] = sums[j];
+        }
+    } else {
+        double *sums = (double *)tile + begin;
+        if (!pairs->single_out) {
+            metric_distances_f64(&pairs->m, sums, plane, count, (double *)pairs->out + at);
+        } else {
+            metric_distances_f64(&pairs->m, sums, plane, count, sums);
+            for (ptrdiff_t j = 0; j < count; j++) ((float *)pairs->out)[at + j] = (float)sums[j];
+        }
+    }
+}
+
+/* Rows [row, row + row_count), in the panels `rows`, with columns [column, column + column_count), in the panels
+ * `columns`. At most metric_tile_rows rows; `column` is a multiple of METRIC_PANEL. tile: scratch. */
+static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdiff_t row, ptrdiff_t row_count,
+                                 const void *columns, ptrdiff_t column, ptrdiff_t column_count, void *tile) {
+    const metric *m = &pairs->m;
+    const ptrdiff_t most = metric_tile_columns(m), n = pairs->n_columns, end = column + column_count;
+    ptrdiff_t begin = column;
+    /* Tiles left of the diagonal have no pair i < j. */
+    if (pairs->condensed && begin < row + 1) begin += (row + 1 - begin) / METRIC_PANEL * METRIC_PANEL;
+    for (; begin < end; begin += most) {
+        const ptrdiff_t count = end - begin < most ? end - begin : most, k = metric_panels(count);
+        const ptrdiff_t offset = (begin - column) * m->n_features, plane = metric_tile_plane(row_count, k);
+        if (pairs->single) {
+            metric_sums_f32(m, (const float *)rows, row_count, (const float *)columns + offset, k, (float *)tile);
+        } else {
+            metric_sums_f64(m, (const double *)rows, row_count, (const double *)columns + offset, k, (double *)tile);
+        }
+        for (ptrdiff_t r = 0; r < row_count; r++) {
+            const ptrdiff_t i = row + r, place = r * k * METRIC_PANEL;
+            if (!pairs->condensed) {
+                pairwise_store(pairs, tile, plane, place, count, i * n + begin);
+            } else if (begin + count > i + 1) {
+                const ptrdiff_t first = begin > i + 1 ? begin : i + 1;
+                pairwise_store(pairs, tile, plane, place + first - begin, begin + count - first,
+                               i * n - i * (i + 1) / 2 + first - i - 1);
+            }
+        }
+    }
+}
+
+/* Points a unit of the nearest-center search takes at a time. */
+enum { NEAREST_TILE = 64 };
+
+/* Points [start, start + count), count <= NEAREST_TILE, against centers [center, center + n_centers) in the panels
+ * `centers`; distances and labels so far are kept, strictly nearer centers replace them, NaN never does.
+ * panels, tile: scratch. The centers are the rows of a tile, so that one vector holds many points' minima. */
+static inline void nearest_unit(const metric *m, const matrix *points, ptrdiff_t start, ptrdiff_t count,
+                                const double *centers, ptrdiff_t center, ptrdiff_t n_centers, double *panels,
+                                double *tile, double *distances, int32_t *labels) {
+    const ptrdiff_t k = metric_panels(count), ld = k * METRIC_PANEL, most = metric_tile_rows(m);
+    double least[NEAREST_TILE];
+    int64_t nearest[NEAREST_TILE];
+    for (ptrdiff_t j = 0; j < ld; j++) {
+        least[j] = j < count ? distances[start + j] : INFINITY;
+        nearest[j] = j < count ? labels[start + j] : 0;
+    }
+    metric_pack_f64(m, points, start, count, panels);
+    for (ptrdiff_t begin = 0; begin < n_centers; begin += most) {
+        const ptrdiff_t some = n_centers - begin < most ? n_centers - begin : most;
+        metric_tile_f64(m, centers + begin * m->n_features, some, panels, k, tile);
+        for (ptrdiff_t c = 0; c < some; c++) {
+            const int64_t label = center + begin + c;
+            for (ptrdiff_t j = 0; j < ld; j++) {
+                const double distance = tile[c * ld + j];
+                nearest[j] = distance < least[j] ? label : nearest[j];
+                least[j] = distance < least[j] ? distance : least[j];
+            }
+        }
+    }
+    for (ptrdiff_t j = 0; j < count; j++) {
+        distances[start + j] = least[j];
+        labels[start + j] = (int32_t)nearest[j];
+    }
+}
+
+/* Bytes of scratch of nearest_euclidean_unit. */
+static inline size_t nearest_euclidean_bytes(ptrdiff_t p) {
+    return (size_t)p * (ARGMIN_TILE * sizeof(float) + sizeof(double)) + ARGMIN_TILE * sizeof(int32_t);
+}
+
+/* Points [start, stop) against all centers of `table` (argmin.h); distances are squared unless `root`. */
+static inline void nearest_euclidean_unit(const centers_table *table, const matrix *points, ptrdiff_t start,
+                                          ptrdiff_t stop, int root, void *scratch, double *distances,
+                                          int32_t *labels) {
+    double *row = (double *)scratch;
+    float *columns = (float *)(row + table->p);
+    int32_t *found = (int32_t *)(columns + table->p * ARGMIN_TILE);
+    for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
+        const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
+        argmin_tile(table, points, at, count, columns, row, found);
+        for (ptrdiff_t r = 0; r < count; r++) {
+            double squared = 0;
+            matrix_row_f64(points, at + r, row);
+            for (ptrdiff_t i = 0; i < table->p; i++) {
+                const double difference = row[i] - table->exact[i * table->k_padded + found[r]];
+                squared += difference * difference;
+            }
+            distances[at + r] = root ? sqrt(squared) : squared;
+            labels[at + r] = found[r];
+        }
+    }
+}
+
+#endif
