@@ -120,7 +120,8 @@ def linkage(
     ------
     ValueError
         Unknown method or metric; a method for Euclidean distances with another metric; no or one observation; a length
-        that no condensed matrix has; distances that are not finite (the rows are named); weights not positive.
+        that no condensed matrix has; distances that are not finite (the rows are named), or, where they must be
+        Euclidean, negative or far from it; weights not positive.
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
@@ -171,8 +172,13 @@ def linkage(
     extremes = _extremes(distances, threads)
     if not all(map(math.isfinite, extremes)):
         raise ValueError(_describe_not_finite(distances, n))
+    if _METHODS[method].squared and extremes[0] < 0:
+        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
     kept = distances.copy() if optimal_ordering and not preserve_input else distances
-    tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
+    try:
+        tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
+    except FloatingPointError as error:
+        raise ValueError(f"{error}: they are not Euclidean") from None
     return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
 
 

@@ -280,8 +280,9 @@ def fcluster(
         if not threshold >= 1:
             raise ValueError(f"t must be at least 1 cluster, got {t!r}")
         # Cutting at the i-th least value leaves at most n - i clusters.
-        most = min(int(threshold), tree.n)
-        threshold = float(np.sort(values)[tree.n - most - 1]) if most < tree.n else -np.inf
+        if threshold >= tree.n:
+            return np.arange(1, tree.n + 1, dtype=np.int32)
+        threshold = float(np.sort(values)[tree.n - int(threshold) - 1])
     labels = np.empty(tree.n, np.int32)
     _kernels.load("trees").flat_clusters(tree.left, tree.right, (values <= threshold).view(np.uint8), labels)
     return labels
