@@ -134,7 +134,7 @@ def linkage(
     -----
     Of equal distances the one between lower positions counts, a merged cluster having the later position of its two.
     Time O(n^2) (centroid and median: for most data), memory n (n - 1) / 2 distances for the working copy. Single
-    linkage is SLINK, which needs no copy and runs on one thread: it is bound by one pass over the matrix. Complete,
+    linkage is SLINK (with equal heights, Prim's algorithm after it), on one thread and without a copy. Complete,
     average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
     there are few. Centroid and median merge the closest pair first.
 
@@ -198,6 +198,8 @@ def _agglomerate(
     heights = np.empty(n - 1)
     if method == "single":
         _kernels.load("slink").slink(distances, n, pairs, heights)
+        if len(np.unique(heights)) < len(heights):
+            _kernels.load("prim").prim(distances, n, pairs, heights)
     else:
         scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
         if overwrite and distances.flags.writeable:

@@ -200,7 +200,9 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     nearest_found best = {INFINITY, -1};
     const ptrdiff_t left_stop = stop < x ? stop : x;
     for (ptrdiff_t z = start; z < left_stop; z++) {
+        const ptrdiff_t ahead = z + COLUMN_AHEAD < left_stop ? z + COLUMN_AHEAD : z;
         const real value = values[triangle_offset(t->n, z) + x];
+        __builtin_prefetch(values + triangle_offset(t->n, ahead) + x);
         if (sizes[z] > 0) prefer_nearest(&best, value, z);
     }
     for (ptrdiff_t run = start > x ? start : x + 1; run < stop; run += NEAREST_RUN) {
@@ -245,6 +247,9 @@ FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a
         const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
         const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
+            const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (stop) ? z_ + COLUMN_AHEAD : z_;                              \
+            __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b), 1);                                    \
+            if (ahead_ < (a)) __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a));                     \
             if (!(sizes_[z_] > 0) || z_ == (a)) continue;                                                              \
             real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
