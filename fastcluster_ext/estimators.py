@@ -78,7 +78,7 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc
         "n_clusters": [Interval(Integral, 1, None, closed="left"), None],
         "metric": [str, callable],
         "memory": [str, HasMethods("cache"), None],
-        "connectivity": ["no_validation"],
+        "connectivity": "no_validation",
         "compute_full_tree": [StrOptions({"auto"}), "boolean"],
         "linkage": [StrOptions(set(_LINKAGES))],
         "distance_threshold": [Interval(Real, 0, None, closed="left"), None],

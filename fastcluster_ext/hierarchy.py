@@ -134,9 +134,9 @@ def linkage(
     -----
     Of equal distances the one between lower positions counts, a merged cluster having the later position of its two.
     Time O(n^2) (centroid and median: for most data), memory n (n - 1) / 2 distances for the working copy. Single
-    linkage is SLINK (with equal heights, Prim's algorithm after it), on one thread and without a copy. Complete,
-    average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
-    there are few. Centroid and median merge the closest pair first.
+    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it; on one thread and without a
+    copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
+    nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
     Examples
     --------
@@ -198,8 +198,6 @@ def _agglomerate(
     heights = np.empty(n - 1)
     if method == "single":
         _kernels.load("slink").slink(distances, n, pairs, heights)
-        if len(np.unique(heights)) < len(heights):
-            _kernels.load("prim").prim(distances, n, pairs, heights)
     else:
         scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
         if overwrite and distances.flags.writeable:
@@ -224,11 +222,30 @@ def _agglomerate(
             heights /= scale
         if not defined or np.isnan(heights).any():
             raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
-    order = np.argsort(heights, kind="stable") if ordered else np.arange(n - 1)
-    tree = np.empty((n - 1, 4))
+    tree = _as_z(pairs, heights, ordered=ordered)
+    if method == "single" and _joins_three_at_once(tree):
+        _kernels.load("prim").prim(distances, n, pairs, heights)
+        tree = _as_z(pairs, heights, ordered=True)
+    return tree
+
+
+def _as_z(
+    pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool
+) -> npt.NDArray[np.float64]:
+    """Return Z from an observation of each of the two clusters of every merge."""
+    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
+    tree = np.empty((len(heights), 4))
     tree[:, 2] = heights[order]
     _kernels.load("trees").label_merges(pairs, order, tree)
     return tree
+
+
+def _joins_three_at_once(tree: npt.NDArray[np.float64]) -> bool:
+    """Tell whether a merge and one right below it are at the same height: SLINK does not know which comes first."""
+    n = len(tree) + 1
+    heights = np.concatenate((np.full(n, -np.inf), tree[:, 2]))
+    children = tree[:, :2].astype(np.int64)
+    return bool((heights[children] == tree[:, 2:3]).any())
 
 
 def _without_rounding(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

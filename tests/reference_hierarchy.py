@@ -1,5 +1,7 @@
 """Slow and obvious: what a linkage promises, checked on the square matrix, merge by merge."""
 
+import itertools
+
 import numpy as np
 from scipy.spatial.distance import squareform
 
@@ -63,4 +65,4 @@ def shortest_leaf_order(Z, matrix):
     for a, b in Z[:, :2].astype(int):
         both = [x + y for x in orders[a] for y in orders[b]]
         orders.append(both + [y + x for x in orders[a] for y in orders[b]])
-    return min(sum(matrix[i, j] for i, j in zip(order, order[1:], strict=False)) for order in orders[-1])
+    return min(sum(matrix[i, j] for i, j in itertools.pairwise(order)) for order in orders[-1])

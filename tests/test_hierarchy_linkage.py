@@ -315,12 +315,15 @@ def test_a_signal_ends_it(method):
     def stop(*_):
         raise KeyboardInterrupt
 
+    def repeat():
+        for _ in range(100):
+            linkage(distances, method)
+
     previous = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, 0.05)
     try:
         with pytest.raises(KeyboardInterrupt):
-            for _ in range(100):
-                linkage(distances, method)
+            repeat()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)

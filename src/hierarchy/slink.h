@@ -1,7 +1,7 @@
 /* One row of SLINK: the observation `row` joins the single-linkage tree of all later ones.
  *
  * The tree is two arrays: level[j], the height at which j's cluster first meets an earlier observation, and link[j], the
- * last (here: lowest) one of the cluster it then joins. Both loops are branch-free; the second is a gather.
+ * last (here: lowest) one of the cluster it then joins. Both loops are branch-free.
  */
 #ifndef FASTCLUSTER_EXT_SLINK_H
 #define FASTCLUSTER_EXT_SLINK_H
@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "triangle.h"
 
 #define SLINK_ROW(name, real)                                                                                          \
     static inline void name(const real *distances, ptrdiff_t row, ptrdiff_t n, real *restrict level,                   \
@@ -28,6 +29,7 @@
         for (ptrdiff_t j = row + 1; j < n; j++) {                                                                      \
             const int32_t next = link[j];                                                                              \
             link[j] = level[j] >= level[next] ? (int32_t)row : next;                                                   \
+            KEEP_SCALAR;                                                                                               \
         }                                                                                                              \
     }
 

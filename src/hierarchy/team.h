@@ -33,7 +33,7 @@ typedef struct {
     _Alignas(64) _Atomic int over;
 } team;
 
-enum { TEAM_CHUNK_BITS = 22, TEAM_MAX_CHUNKS = (1 << 22) - 1, TEAM_SPINS = 2000 };
+enum { TEAM_CHUNK_BITS = 22, TEAM_MAX_CHUNKS = (1 << 22) - 1, TEAM_SPINS = 50000 };
 
 static inline int team_take(team *t, ptrdiff_t *chunk) {
     uint64_t ticket = atomic_load_explicit(&t->ticket, memory_order_acquire);

@@ -17,6 +17,9 @@
 #include <string.h>
 #include "lance_williams.h"
 
+/* In the body of a loop over scattered reads: they are faster one by one than as the gather compilers make of them. */
+#define KEEP_SCALAR __asm__ volatile("")
+
 /* Offset o of row i such that element (i, j), i < j, is at o + j. */
 FC_INLINE ptrdiff_t triangle_offset(ptrdiff_t n, ptrdiff_t i) { return i * (2 * n - i - 3) / 2 - 1; }
 

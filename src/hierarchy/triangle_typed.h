@@ -157,7 +157,10 @@ static inline void TYPED(condense_row)(const triangle *t, const condense_plan *p
         LW_DISPATCH(method, CONDENSE_OWN_PAIR, t, a, b, height, own)
         right = own;
     }
-    for (ptrdiff_t v = row + 1; v < n_new; v++) out[v] = right[source[v]];
+    for (ptrdiff_t v = row + 1; v < n_new; v++) {
+        out[v] = right[source[v]];
+        KEEP_SCALAR;
+    }
     if (!pairs) return;
     for (ptrdiff_t q = 0; q < pairs; q++) {
         const ptrdiff_t e = first[q];

@@ -1,6 +1,7 @@
-"""A pytest plugin that runs SciPy's own tests on this library's linkage.
+r"""A pytest plugin that runs SciPy's own tests on this library's linkage.
 
-    python -m pytest -c tests/outside/pytest.ini --rootdir . -p tests.outside.scipy_linkage --pyargs scipy.cluster.tests.test_hierarchy
+    python -m pytest -c tests/outside/pytest.ini --rootdir . -p tests.outside.scipy_linkage \
+        --pyargs scipy.cluster.tests.test_hierarchy
 
 SciPy's `linkage` validates and then calls three compiled routines; these are what is replaced, so that all of its tests
 of linkages, and all that use one, run on ours. (Replacing `linkage` itself would break the collection of its tests.)

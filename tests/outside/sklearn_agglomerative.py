@@ -1,4 +1,4 @@
-"""A pytest plugin that runs scikit-learn's own tests on this library's AgglomerativeClustering.
+r"""A pytest plugin that runs scikit-learn's own tests on this library's AgglomerativeClustering.
 
     python -m pytest -c tests/outside/pytest.ini --rootdir . -p tests.outside.sklearn_agglomerative \
         --pyargs sklearn.cluster.tests.test_hierarchical
