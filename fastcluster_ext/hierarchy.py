@@ -226,6 +226,10 @@ def _agglomerate(
     if method == "single" and _joins_three_at_once(tree):
         _kernels.load("prim").prim(distances, n, pairs, heights)
         tree = _as_z(pairs, heights, ordered=True)
+    if method == "single" and distances.dtype == np.float32:
+        # What SLINK has put behind the digits of single precision to tell equal heights apart.
+        whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
+        tree[:, 2] = whole.view(np.float64)
     return tree
 
 

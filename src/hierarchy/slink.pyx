@@ -19,10 +19,14 @@ cdef extern from "hierarchy/clock.h" nogil:
 
 
 cdef extern from "hierarchy/slink.h" nogil:
-    void slink_row_f32(const float* distances, ptrdiff_t row, ptrdiff_t n, float* level, int32_t* link,
-                       float* reach) noexcept
-    void slink_row_f64(const double* distances, ptrdiff_t row, ptrdiff_t n, double* level, int32_t* link,
-                       double* reach) noexcept
+    enum:
+        SLINK_PLACE_BITS
+    void slink_reach_f32(const float* distances, ptrdiff_t row, ptrdiff_t n, double* reach) noexcept
+    void slink_reach_f64(const double* distances, ptrdiff_t row, ptrdiff_t n, double* reach) noexcept
+    void slink_row(ptrdiff_t row, ptrdiff_t n, double* level, int32_t* link, double* reach) noexcept
+
+
+PLACE_BITS = SLINK_PLACE_BITS
 
 
 ctypedef fused real:
@@ -31,23 +35,29 @@ ctypedef fused real:
 
 
 def slink(const real[::1] distances, ptrdiff_t n, int32_t[:, ::1] pairs, double[::1] heights):
-    """Fill pairs (2 x (n - 1)) and heights (n - 1) with the merges, in no particular order. IN: distances."""
-    cdef char* memory = <char*>scratch_allocate(2 * padded(n * sizeof(real)))
-    cdef real* level = <real*>memory
-    cdef real* reach = <real*>(memory + padded(n * sizeof(real)))
-    cdef int32_t* link = NULL
+    """Fill pairs (2 x (n - 1)) and heights (n - 1) with the merges, in no particular order.
+
+    distances: n (n - 1) / 2                                                                        IN
+    pairs: of each merge an observation of both clusters                                            OUT
+    heights: of single precision, with the place of the distance in the last PLACE_BITS bits        OUT
+    """
+    cdef size_t reals = padded(n * sizeof(double))
+    cdef char* memory = <char*>scratch_allocate(2 * reals + n * sizeof(int32_t))
+    cdef double* level = <double*>memory
+    cdef double* reach = <double*>(memory + reals)
+    cdef int32_t* link = <int32_t*>(memory + 2 * reals)
     cdef ptrdiff_t row = n - 1, j
     cdef double checked
     try:
-        link = <int32_t*>scratch_allocate(n * sizeof(int32_t))
         while row >= 0:
             checked = seconds()
             with nogil:
                 while row >= 0 and seconds() - checked < 0.02:
                     if real is float:
-                        slink_row_f32(&distances[0] + row * (2 * n - row - 1) // 2, row, n, level, link, reach)
+                        slink_reach_f32(&distances[0] + row * (2 * n - row - 1) // 2, row, n, reach)
                     else:
-                        slink_row_f64(&distances[0] + row * (2 * n - row - 1) // 2, row, n, level, link, reach)
+                        slink_reach_f64(&distances[0] + row * (2 * n - row - 1) // 2, row, n, reach)
+                    slink_row(row, n, level, link, reach)
                     row -= 1
             PyErr_CheckSignals()
         for j in range(1, n):
@@ -56,4 +66,3 @@ def slink(const real[::1] distances, ptrdiff_t n, int32_t[:, ::1] pairs, double[
             heights[j - 1] = level[j]
     finally:
         scratch_free(memory)
-        scratch_free(link)
