@@ -9,9 +9,20 @@ from typing import Any
 import numpy as np
 
 try:
-    from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
-    from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-    from sklearn.utils.validation import check_memory, validate_data
+    from sklearn.base import (  # type: ignore[import-untyped]
+        BaseEstimator,
+        ClusterMixin,
+        _fit_context,
+    )
+    from sklearn.utils._param_validation import (  # type: ignore[import-untyped]
+        HasMethods,
+        Interval,
+        StrOptions,
+    )
+    from sklearn.utils.validation import (  # type: ignore[import-untyped]
+        check_memory,
+        validate_data,
+    )
 except ImportError as error:
     raise ImportError(
         "fastcluster_ext.estimators needs scikit-learn 1.6 or later: pip install 'fastcluster_ext[sklearn]'"
@@ -154,7 +165,7 @@ class AgglomerativeClustering(ClusterMixin, BaseEstimator):  # type: ignore[misc
         self.n_connected_components_ = 1
         if self.distance_threshold is not None or self.compute_distances:
             self.distances_ = tree[:, 2]
-        if self.distance_threshold is not None:
+        if self.n_clusters is None:
             self.n_clusters_ = int(np.count_nonzero(tree[:, 2] >= self.distance_threshold)) + 1
         else:
             self.n_clusters_ = self.n_clusters

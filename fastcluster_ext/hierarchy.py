@@ -233,9 +233,7 @@ def _agglomerate(
     return tree
 
 
-def _as_z(
-    pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool
-) -> npt.NDArray[np.float64]:
+def _as_z(pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool) -> npt.NDArray[np.float64]:
     """Return Z from an observation of each of the two clusters of every merge."""
     order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
     tree = np.empty((len(heights), 4))
