@@ -1,7 +1,6 @@
 import subprocess
 import sys
 
-import fastcluster as original
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
@@ -9,6 +8,8 @@ from scipy.spatial.distance import pdist
 
 from fastcluster_ext import compat, hierarchy
 from fastcluster_ext.compat import fastcluster as ours
+
+original = pytest.importorskip("fastcluster")
 
 points = np.random.default_rng(0).normal(size=(60, 4))
 distances = pdist(points)
