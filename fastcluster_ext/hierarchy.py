@@ -1,0 +1,331 @@
+"""Hierarchical clustering: SciPy's `linkage`, threaded, in float32 as well as in float64, and with weights.
+
+What is read off a dendrogram (`cut_tree`, `fcluster`, `cophenet`, ...) is in `fastcluster_ext.trees` and can be
+imported from here too.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext import _kernels, _validation
+from fastcluster_ext._memory import allocate
+from fastcluster_ext._metrics import resolve_metric
+from fastcluster_ext._threads import resolve_threads
+from fastcluster_ext._validation import Array
+from fastcluster_ext.distance import pdist
+from fastcluster_ext.trees import (
+    cophenet,
+    cut_tree,
+    fcluster,
+    inconsistent,
+    leaves_list,
+    linkage_weights,
+    optimal_leaf_ordering,
+    to_newick,
+)
+
+__all__ = [
+    "METHODS",
+    "ClusterWarning",
+    "cophenet",
+    "cut_tree",
+    "fcluster",
+    "inconsistent",
+    "leaves_list",
+    "linkage",
+    "linkage_weights",
+    "optimal_leaf_ordering",
+    "to_newick",
+]
+
+
+class ClusterWarning(UserWarning):
+    """The data look like something else than what they are taken for."""
+
+
+class _Method(NamedTuple):
+    code: int  # lw_method in src/hierarchy/lance_williams.h; -1: single linkage has its own algorithm
+    squared: bool  # the formula is linear in squared distances, which must be Euclidean to mean anything
+    ordered: bool  # merges come out in no particular order and are sorted by height
+
+
+_METHODS = {
+    "single": _Method(-1, squared=False, ordered=True),
+    "complete": _Method(0, squared=False, ordered=True),
+    "average": _Method(1, squared=False, ordered=True),
+    "weighted": _Method(2, squared=False, ordered=True),
+    "ward": _Method(3, squared=True, ordered=True),
+    "centroid": _Method(4, squared=True, ordered=False),
+    "median": _Method(5, squared=True, ordered=False),
+}
+
+METHODS = tuple(_METHODS)
+
+# Squares of distances between these can neither overflow nor vanish; others are scaled first, by a power of two.
+_SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e15), np.dtype(np.float64): (1e-120, 1e150)}
+
+
+def linkage(
+    y: npt.ArrayLike,
+    method: str = "single",
+    metric: str = "euclidean",
+    optimal_ordering: bool = False,
+    *,
+    weights: npt.ArrayLike | None = None,
+    preserve_input: bool = True,
+    dtype: npt.DTypeLike | None = None,
+    n_threads: int | None = None,
+) -> npt.NDArray[np.float64]:
+    """Cluster observations, or what a condensed distance matrix stands for, from n clusters down to one.
+
+    A drop-in for `scipy.cluster.hierarchy.linkage`: the same Z, errors and warnings.
+
+    Parameters
+    ----------
+    y : array_like of shape (n (n - 1) / 2,) or (n, p)
+        A condensed distance matrix, float32 or float64 (anything else becomes float64), or n observations.
+    method : str, default "single"
+        "single", "complete", "average" (UPGMA), "weighted" (WPGMA), "centroid" (UPGMC), "median" (WPGMC) or "ward". The
+        last three only mean something for Euclidean distances.
+    metric : str, default "euclidean"
+        Of observations, as in `fastcluster_ext.distance.pdist`; not looked at when `y` is condensed.
+    optimal_ordering : bool, default False
+        Swap subtrees so that neighboring leaves are as near as they can be; see `optimal_leaf_ordering`.
+    weights : array_like of shape (n,), optional
+        Sizes of the initial clusters (R's `members`), all positive. The result has the heights that repeating rows has,
+        less the joins at height 0; ward's distances are scaled by sqrt(2 w w' / (w + w')) to begin with. Column 3 of Z
+        counts observations all the same; `linkage_weights` gives weights. Single, complete, weighted and median linkage
+        do not depend on sizes.
+    preserve_input : bool, default True
+        False lets a float32 or float64 condensed matrix be overwritten, which saves a copy of it.
+    dtype : float32 or float64, optional
+        In which to compute; by default that of `y`.
+    n_threads : int, optional
+        By default as many as this process may use. It never changes a result.
+
+    Returns
+    -------
+    ndarray of shape (n - 1, 4), float64
+        Row i merges clusters Z[i, 0] < Z[i, 1] (numbers below n are observations, n + j is the cluster of row j) at
+        height Z[i, 2] into one of Z[i, 3] observations. Heights ascend, but for centroid and median linkage, which may
+        have inversions.
+
+    Raises
+    ------
+    ValueError
+        Unknown method or metric; a method for Euclidean distances with another metric; no or one observation; a length
+        that no condensed matrix has; distances that are not finite (the rows are named), or, where they must be
+        Euclidean, negative or far from it; weights not positive.
+    MemoryError
+        If the distances or the working copy do not fit, naming the bytes, before they are allocated.
+
+    Warns
+    -----
+    ClusterWarning
+        If `y` looks like a square distance matrix.
+
+    Notes
+    -----
+    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two.
+    Time O(n^2) (centroid and median: for most data), memory n (n - 1) / 2 distances for the working copy. Single
+    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it; on one thread and without a
+    copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
+    nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
+
+    Examples
+    --------
+    >>> points = [[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]]
+    >>> linkage(points, "complete").round(3)
+    array([[0.   , 1.   , 1.   , 2.   ],
+           [3.   , 4.   , 2.   , 2.   ],
+           [2.   , 6.   , 3.606, 3.   ],
+           [5.   , 7.   , 8.485, 5.   ]])
+    """
+    if method not in _METHODS:
+        raise ValueError(f"Invalid method: {method!r}; it must be one of {', '.join(map(repr, METHODS))}")
+    threads = resolve_threads(n_threads)
+    values = _validation.as_array(y, "y")
+    wanted = _working_dtype(values, dtype)
+    if values.ndim == 2:
+        if _METHODS[method].squared and not resolve_metric(metric).euclidean:
+            raise ValueError(f"method={method!r} requires the distance metric to be Euclidean, got {metric!r}")
+        _warn_of_square(values)
+        if len(values) < 2:
+            raise ValueError(f"y must hold at least two observations, got {len(values)}")
+        distances = pdist(values, metric, dtype=wanted, n_threads=n_threads)
+        preserve_input = False
+    elif values.ndim == 1:
+        distances = np.ascontiguousarray(values, dtype=wanted)
+        preserve_input = preserve_input and np.shares_memory(distances, values)
+    else:
+        raise ValueError(f"y must be 1 or 2 dimensional, got {values.ndim} dimensions")
+    n = _observations(distances)
+    sizes = _validation.as_weights(weights, n, "weights")
+    if sizes is not None and not sizes.min() > 0:
+        raise ValueError(f"weights must be positive, got 0 at position {int(sizes.argmin())}")
+    extremes = _extremes(distances, threads)
+    if not all(map(math.isfinite, extremes)):
+        raise ValueError(_describe_not_finite(distances, n))
+    if _METHODS[method].squared and extremes[0] < 0:
+        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
+    kept = distances.copy() if optimal_ordering and not preserve_input else distances
+    try:
+        tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
+    except FloatingPointError as error:
+        raise ValueError(f"{error}: they are not Euclidean") from None
+    return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
+
+
+def _agglomerate(
+    distances: Array,
+    n: int,
+    method: str,
+    sizes: npt.NDArray[np.float64] | None,
+    extremes: tuple[float, float],
+    *,
+    overwrite: bool,
+    n_threads: int,
+) -> npt.NDArray[np.float64]:
+    """Return Z from a contiguous condensed matrix; FloatingPointError if distances do not remain numbers."""
+    code, squared, ordered = _METHODS[method]
+    pairs = np.empty((2, n - 1), np.int32)
+    heights = np.empty(n - 1)
+    if method == "single":
+        _kernels.load("slink").slink(distances, n, pairs, heights)
+    else:
+        scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+        if overwrite and distances.flags.writeable:
+            triangle = distances
+        else:
+            triangle = allocate(len(distances), distances.dtype, f"the working copy of the distances of {n} points")
+        defined = _kernels.load("agglomerate").agglomerate(
+            distances.view(np.int8),
+            triangle.view(np.int8),
+            n,
+            is_double=distances.dtype == np.float64,
+            method=code,
+            weights=sizes,
+            scale=scale,
+            pairs=pairs,
+            heights=heights,
+            n_threads=n_threads,
+        )
+        if squared:
+            with np.errstate(invalid="ignore"):
+                heights = np.sqrt(_without_rounding(heights), out=heights)
+            heights /= scale
+        if not defined or np.isnan(heights).any():
+            raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
+    tree = _as_z(pairs, heights, ordered=ordered)
+    if method == "single" and _joins_three_at_once(tree):
+        _kernels.load("prim").prim(distances, n, pairs, heights)
+        tree = _as_z(pairs, heights, ordered=True)
+    if method == "single" and distances.dtype == np.float32:
+        # What SLINK has put behind the digits of single precision to tell equal heights apart.
+        whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
+        tree[:, 2] = whole.view(np.float64)
+    return tree
+
+
+def _as_z(pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool) -> npt.NDArray[np.float64]:
+    """Return Z from an observation of each of the two clusters of every merge."""
+    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
+    tree = np.empty((len(heights), 4))
+    tree[:, 2] = heights[order]
+    _kernels.load("trees").label_merges(pairs, order, tree)
+    return tree
+
+
+def _joins_three_at_once(tree: npt.NDArray[np.float64]) -> bool:
+    """Tell whether a merge and one right below it are at the same height: SLINK does not know which comes first."""
+    n = len(tree) + 1
+    heights = np.concatenate((np.full(n, -np.inf), tree[:, 2]))
+    children = tree[:, :2].astype(np.int64)
+    return bool((heights[children] == tree[:, 2:3]).any())
+
+
+def _without_rounding(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the squares with those that only rounding has made negative at 0."""
+    tolerance = 1e-6 * float(np.max(np.abs(squares), initial=0.0))
+    return np.where((squares < 0) & (squares > -tolerance), 0.0, squares)
+
+
+def _working_dtype(values: Array, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+    if dtype is None:
+        return np.dtype(np.float32 if values.dtype == np.float32 else np.float64)
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype must be float32 or float64, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
+
+
+def _observations(distances: Array) -> int:
+    """Return how many observations a condensed matrix is of."""
+    if len(distances) == 0:
+        raise ValueError("The number of observations cannot be determined on an empty distance matrix.")
+    n = (1 + math.isqrt(1 + 8 * len(distances))) // 2
+    if n * (n - 1) // 2 != len(distances):
+        raise ValueError(f"y has {len(distances)} values, which is not n (n - 1) / 2 for any n: not a condensed matrix")
+    if n > np.iinfo(np.int32).max:
+        raise ValueError(f"y is of {n} observations; at most 2**31 - 1 are supported")
+    return n
+
+
+def _extremes(distances: Array, n_threads: int) -> tuple[float, float]:
+    """Return the least and the greatest distance; NaN if there is one."""
+    least, greatest = _kernels.load("agglomerate").condensed_extremes(
+        distances.view(np.int8), len(distances), is_double=distances.dtype == np.float64, n_threads=n_threads
+    )
+    return float(least), float(greatest)
+
+
+def _scale_to_square(dtype: np.dtype[Any], extremes: tuple[float, float]) -> float:
+    largest = max(map(abs, extremes))
+    low, high = _SAFE_TO_SQUARE[dtype]
+    if low < largest < high or largest == 0 or not math.isfinite(largest):
+        return 1.0
+    return math.ldexp(1.0, -math.frexp(largest)[1])
+
+
+def _describe_not_finite(distances: Array, n: int) -> str:
+    position = int(np.flatnonzero(~np.isfinite(distances))[0])
+    row = 0
+    while position >= n - 1 - row:
+        position -= n - 1 - row
+        row += 1
+    other = row + 1 + position
+    reason = ""
+    for candidate in (row, other):
+        before = np.arange(candidate)
+        of_candidate = np.concatenate(
+            (
+                distances[before * (2 * n - before - 3) // 2 - 1 + candidate],
+                distances[candidate * (2 * n - candidate - 1) // 2 :][: n - 1 - candidate],
+            )
+        )
+        if n > 2 and not np.isfinite(of_candidate).any():
+            reason = f"; so are all distances of row {candidate}"
+            break
+    value = distances[row * (2 * n - row - 3) // 2 - 1 + other]
+    return (
+        "The condensed distance matrix must contain only finite values: the distance of rows "
+        f"{row} and {other} is {value}{reason}"
+    )
+
+
+def _warn_of_square(values: Array) -> None:
+    """Warn, as SciPy does, of a square matrix that is symmetric, not negative, and 0 on the diagonal."""
+    if values.shape[0] != values.shape[1] or values.shape[0] == 0 or values.dtype.kind != "f":
+        return
+    if np.allclose(np.diagonal(values), 0) and (values >= 0).all() and np.allclose(values, values.T):
+        warnings.warn(
+            "The symmetric non-negative hollow observation matrix looks suspiciously like an uncondensed distance "
+            "matrix",
+            ClusterWarning,
+            stacklevel=3,
+        )

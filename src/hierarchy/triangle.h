@@ -1,0 +1,147 @@
+/* The condensed matrix as clusters merge: what one thread does with one row, or one run of rows, of it.
+ *
+ * A triangle of n positions holds the distance of i < j at triangle_offset(n, i) + j: row by row, the diagonal and
+ * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged cluster
+ * takes the later position of its two halves.
+ *
+ * The memory traffic decides the speed: a row's right part is contiguous, its left part is one element in each earlier
+ * row. Everything here reads rows to the right wherever it can, and condensing (below) makes the triangle small again
+ * in one streaming pass.
+ */
+#ifndef FASTCLUSTER_EXT_TRIANGLE_H
+#define FASTCLUSTER_EXT_TRIANGLE_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "lance_williams.h"
+
+/* In the body of a loop over scattered reads: they are faster one by one than as the gather compilers make of them. */
+#define KEEP_SCALAR __asm__ volatile("")
+
+/* Offset o of row i such that element (i, j), i < j, is at o + j. */
+FC_INLINE ptrdiff_t triangle_offset(ptrdiff_t n, ptrdiff_t i) { return i * (2 * n - i - 3) / 2 - 1; }
+
+/* The clusters of a triangle. `values`, `sizes` and `distances` are float or double as `is_double` says. */
+typedef struct {
+    ptrdiff_t n;
+    int is_double;
+    void *values;      /* n (n - 1) / 2 */
+    void *sizes;       /* n: sizes of clusters; 0 where there is none */
+    int32_t *nearest;  /* n: position of the nearest cluster; or NEAREST_UNKNOWN; or NEAREST_NONE, there is none */
+    void *distances;   /* n: the distance to it, or, where it is unknown, a lower bound */
+} triangle;
+
+/* How to condense a triangle: which old position goes to each new one, and which pairs merge on the way. */
+typedef struct {
+    ptrdiff_t n_new, n_pairs;
+    int32_t *source;   /* n_new: old positions, ascending; of a merging pair the later one */
+    int32_t *partner;  /* n_new: old position of the earlier one of a pair, or -1 */
+    int32_t *first;    /* n_pairs: old positions of the earlier ones, in the order of the later ones */
+    int32_t *second;   /* n_pairs: old positions of the later ones, ascending */
+    int32_t *position; /* n_pairs: their new positions */
+    void *heights;     /* n_pairs: the distances at which they merge */
+    void *sizes;       /* n_new: sizes after merging */
+} condense_plan;
+
+/* What one thread found in one run of positions: the least distance, the first position that has it (-1: none). */
+typedef struct {
+    double distance;
+    ptrdiff_t position;
+} nearest_found;
+
+FC_INLINE void prefer_nearest(nearest_found *best, double distance, ptrdiff_t position) {
+    if (position >= 0 && (best->position < 0 || distance < best->distance)) {
+        best->distance = distance;
+        best->position = position;
+    }
+}
+
+/* How many rows ahead a walk down a column asks for its cache lines (benchmarks/bench_hierarchy.py). */
+enum { COLUMN_AHEAD = 24 };
+enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
+enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
+
+#define real float
+#define index int32_t
+#define LW_TYPED(name) name##_f32
+#define TYPED(name) name##_f32
+#include "triangle_typed.h"
+#undef real
+#undef index
+#undef LW_TYPED
+#undef TYPED
+
+#define real double
+#define index int64_t
+#define LW_TYPED(name) name##_f64
+#define TYPED(name) name##_f64
+#include "triangle_typed.h"
+#undef real
+#undef index
+#undef LW_TYPED
+#undef TYPED
+
+#define TRIANGLE_DISPATCH(is_double, name, ...) ((is_double) ? name##_f64(__VA_ARGS__) : name##_f32(__VA_ARGS__))
+
+/* The distance of any two different positions. */
+static inline double triangle_get(const triangle *t, ptrdiff_t i, ptrdiff_t j) {
+    const ptrdiff_t at = i < j ? triangle_offset(t->n, i) + j : triangle_offset(t->n, j) + i;
+    return t->is_double ? ((const double *)t->values)[at] : (double)((const float *)t->values)[at];
+}
+
+static inline double triangle_real(const triangle *t, const void *array, ptrdiff_t i) {
+    return t->is_double ? ((const double *)array)[i] : (double)((const float *)array)[i];
+}
+
+static inline void triangle_set_real(const triangle *t, void *array, ptrdiff_t i, double value) {
+    if (t->is_double) {
+        ((double *)array)[i] = value;
+    } else {
+        ((float *)array)[i] = (float)value;
+    }
+}
+
+static inline void load_row(const triangle *t, ptrdiff_t row, const void *input, double scale, const double *weights) {
+    TRIANGLE_DISPATCH(t->is_double, load_row, t, row, input, scale, weights);
+}
+
+static inline void row_nearest(const triangle *t, ptrdiff_t row, void *column_least, void *column_rows) {
+    TRIANGLE_DISPATCH(t->is_double, row_nearest, t, row, column_least, column_rows);
+}
+
+static inline void condense_row(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
+                                void *scratch, void *out) {
+    TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, scratch, out);
+}
+
+static inline void columns_nearest(const triangle *t, ptrdiff_t parts, const void *column_least,
+                                   const void *column_rows) {
+    TRIANGLE_DISPATCH(t->is_double, columns_nearest, t, parts, column_least, column_rows);
+}
+
+static inline void clear_columns(const triangle *t, void *column_least, void *column_rows) {
+    TRIANGLE_DISPATCH(t->is_double, clear_columns, t, column_least, column_rows);
+}
+
+static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
+    return TRIANGLE_DISPATCH(t->is_double, scan_run, t, x, start, stop);
+}
+
+static inline nearest_found merge_run(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                                      ptrdiff_t stop) {
+    return TRIANGLE_DISPATCH(t->is_double, merge_run, t, method, a, b, start, stop);
+}
+
+static inline ptrdiff_t closest_row(const triangle *t) { return TRIANGLE_DISPATCH(t->is_double, closest_row, t); }
+
+static inline void extremes(int is_double, const void *values, ptrdiff_t start, ptrdiff_t stop, double *least,
+                            double *greatest) {
+    TRIANGLE_DISPATCH(is_double, extremes, values, start, stop, least, greatest);
+}
+
+/* Bytes of a condense_row's scratch. */
+static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * 4 * sizeof(double); }
+
+#endif

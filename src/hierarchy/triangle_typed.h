@@ -1,0 +1,335 @@
+/* triangle.h's work in one type: included there once with real = float and once with real = double. `index` is the
+ * integer of that width, so that a loop over distances and positions is one vector loop. No include guard: on purpose.
+ */
+
+/* The least of values[start..stop), and the first position that has it; -1 if the run is empty. */
+static inline nearest_found TYPED(least_of)(const real *values, ptrdiff_t start, ptrdiff_t stop) {
+    nearest_found best = {INFINITY, start < stop ? start : -1};
+    real least = INFINITY;
+    for (ptrdiff_t run = start; run < stop; run += NEAREST_RUN) {
+        const ptrdiff_t end = stop - run < NEAREST_RUN ? stop : run + NEAREST_RUN;
+        real lanes[NEAREST_LANES], run_least = INFINITY;
+        ptrdiff_t i = run;
+        for (int l = 0; l < NEAREST_LANES; l++) lanes[l] = INFINITY;
+        for (; i + NEAREST_LANES <= end; i += NEAREST_LANES) {
+            for (int l = 0; l < NEAREST_LANES; l++) lanes[l] = values[i + l] < lanes[l] ? values[i + l] : lanes[l];
+        }
+        for (; i < end; i++) run_least = values[i] < run_least ? values[i] : run_least;
+        for (int l = 0; l < NEAREST_LANES; l++) run_least = lanes[l] < run_least ? lanes[l] : run_least;
+        if (run_least < least) {
+            least = run_least;
+            best.position = run;
+        }
+    }
+    if (best.position >= 0) {
+        while (best.position < stop && values[best.position] != least) best.position++;
+        if (best.position == stop) best.position = start; /* nothing but NaN */
+        best.distance = values[best.position];
+    }
+    return best;
+}
+
+/* Row `row` of the caller's matrix into the triangle, which may be the same memory. With a scale (squared methods) the
+ * values are squared, scaled, and multiplied by 2 w w' / (w + w') when weights are given. */
+static inline void TYPED(load_row)(const triangle *t, ptrdiff_t row, const void *input, double scale,
+                                   const double *weights) {
+    const ptrdiff_t n = t->n, offset = triangle_offset(n, row);
+    const real *from = (const real *)input + offset;
+    real *to = (real *)t->values + offset;
+    if (scale == 0) {
+        if (to != from) memcpy(to + row + 1, from + row + 1, (size_t)(n - 1 - row) * sizeof(real));
+    } else if (!weights) {
+        const real factor = (real)scale;
+        for (ptrdiff_t j = row + 1; j < n; j++) to[j] = (from[j] * factor) * (from[j] * factor);
+    } else {
+        const double own = weights[row];
+        for (ptrdiff_t j = row + 1; j < n; j++) {
+            const double value = from[j] * scale;
+            to[j] = (real)(value * value * (2 * (own * (weights[j] / (own + weights[j])))));
+        }
+    }
+}
+
+/* The nearest to the right of `row` to nearest[] and distances[]; and, unless column_least is NULL, the row offered to
+ * all columns to its right as their nearest to the left. Rows must come in descending order. */
+static inline void TYPED(row_nearest)(const triangle *t, ptrdiff_t row, void *column_least, void *column_rows) {
+    const ptrdiff_t n = t->n;
+    const real *restrict values = (const real *)t->values + triangle_offset(n, row);
+    const nearest_found best = TYPED(least_of)(values, row + 1, n);
+    t->nearest[row] = best.position < 0 ? NEAREST_NONE : (int32_t)best.position;
+    ((real *)t->distances)[row] = best.position < 0 ? (real)INFINITY : (real)best.distance;
+    if (column_least) {
+        real *restrict least = (real *)column_least;
+        index *restrict rows = (index *)column_rows;
+        const index own = (index)row;
+        for (ptrdiff_t j = row + 1; j < n; j++) {
+            const int nearer = values[j] <= least[j];
+            least[j] = nearer ? values[j] : least[j];
+            rows[j] = nearer ? own : rows[j];
+        }
+    }
+}
+
+static inline void TYPED(clear_columns)(const triangle *t, void *column_least, void *column_rows) {
+    for (ptrdiff_t j = 0; j < t->n; j++) {
+        ((real *)column_least)[j] = INFINITY;
+        ((index *)column_rows)[j] = -1;
+    }
+}
+
+/* The nearest to the left, found by `parts` threads (n apart), joined with the nearest to the right. */
+static inline void TYPED(columns_nearest)(const triangle *t, ptrdiff_t parts, const void *column_least,
+                                          const void *column_rows) {
+    const ptrdiff_t n = t->n;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        real least = INFINITY;
+        index row = -1;
+        for (ptrdiff_t part = 0; part < parts; part++) {
+            const real candidate = ((const real *)column_least)[part * n + j];
+            const index candidate_row = ((const index *)column_rows)[part * n + j];
+            if (candidate_row >= 0 && (row < 0 || candidate < least || (candidate == least && candidate_row < row))) {
+                least = candidate;
+                row = candidate_row;
+            }
+        }
+        if (row >= 0 && (t->nearest[j] < 0 || least <= ((real *)t->distances)[j])) {
+            t->nearest[j] = (int32_t)row;
+            ((real *)t->distances)[j] = least;
+        }
+    }
+}
+
+#define CONDENSE_OWN_PAIR(formula, t, a, b, height, out)                                                               \
+    do {                                                                                                               \
+        const real *row_a_ = (const real *)(t)->values + triangle_offset((t)->n, a);                                   \
+        const real *row_b_ = (const real *)(t)->values + triangle_offset((t)->n, b);                                   \
+        const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
+        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) {                                                              \
+            (out)[j_] = formula(row_a_[j_], row_b_[j_], height, size_a_, size_b_, sizes_[j_]);                         \
+        }                                                                                                              \
+    } while (0)
+
+#define CONDENSE_EARLIER_PAIR(formula, t, a, b, height, count, earlier, to_a, to_b)                                    \
+    do {                                                                                                               \
+        const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
+        for (ptrdiff_t q_ = 0; q_ < (count); q_++) {                                                                   \
+            (to_b)[q_] = formula((to_a)[q_], (to_b)[q_], height, size_a_, size_b_, sizes_[(earlier)[q_]]);             \
+        }                                                                                                              \
+    } while (0)
+
+#define CONDENSE_COLUMNS(formula, count, to_first, to_second, heights, first_sizes, second_sizes, own)                 \
+    do {                                                                                                               \
+        for (ptrdiff_t q_ = 0; q_ < (count); q_++) {                                                                   \
+            (to_second)[q_] = formula((to_first)[q_], (to_second)[q_], (heights)[q_], (first_sizes)[q_],               \
+                                      (second_sizes)[q_], own);                                                        \
+        }                                                                                                              \
+    } while (0)
+
+/* New row `row` of a condensed triangle, from the old one, to out[0..n_new - 1 - row).
+ *
+ * First the row's own pair merges, over all old columns to the right; then the columns of merging pairs do. The later
+ * half of such a pair is to the right of this row; where the earlier half is to the left, its distance is read from the
+ * earlier half's row, at this row's column: rows next to each other read next to each other there.
+ */
+static inline void TYPED(condense_row)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
+                                       void *scratch, void *out_row) {
+    const ptrdiff_t n = t->n, n_new = plan->n_new, b = plan->source[row], a = plan->partner[row];
+    const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
+    real *to_first = (real *)scratch, *to_second = to_first + n, *first_sizes = to_second + n, *own = first_sizes + n;
+    const real *right = values + triangle_offset(n, b);
+    const int32_t *restrict source = plan->source;
+    real *restrict out = (real *)out_row - row - 1;
+    ptrdiff_t low = 0, high = plan->n_pairs;
+    while (low < high) { /* pairs before `low` are not to the right of this row */
+        const ptrdiff_t middle = (low + high) / 2;
+        if (plan->second[middle] > b) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    const ptrdiff_t pairs = plan->n_pairs - low;
+    const int32_t *first = plan->first + low, *second = plan->second + low, *position = plan->position + low;
+    const real *heights = (const real *)plan->heights + low;
+    real height = 0;
+    if (a >= 0) {
+        height = ((const real *)plan->heights)[low - 1]; /* this row's own pair is the last that is not to the right */
+        LW_DISPATCH(method, CONDENSE_OWN_PAIR, t, a, b, height, own)
+        right = own;
+    }
+    for (ptrdiff_t v = row + 1; v < n_new; v++) {
+        out[v] = right[source[v]];
+        KEEP_SCALAR;
+    }
+    if (!pairs) return;
+    for (ptrdiff_t q = 0; q < pairs; q++) {
+        const ptrdiff_t e = first[q];
+        to_first[q] = e > b ? right[e] : values[triangle_offset(n, e) + b];
+    }
+    if (a >= 0) {
+        /* The earlier halves to the left of b have not met this row's own pair yet. */
+        int32_t *earlier = (int32_t *)first_sizes;
+        real *to_a = to_second, *to_b = own; /* `own` has been read */
+        ptrdiff_t count = 0;
+        for (ptrdiff_t q = 0; q < pairs; q++) {
+            const ptrdiff_t e = first[q];
+            if (e < b) {
+                earlier[count] = (int32_t)e;
+                to_b[count] = to_first[q];
+                to_a[count++] = values[e < a ? triangle_offset(n, e) + a : triangle_offset(n, a) + e];
+            }
+        }
+        LW_DISPATCH(method, CONDENSE_EARLIER_PAIR, t, a, b, height, count, earlier, to_a, to_b)
+        count = 0;
+        for (ptrdiff_t q = 0; q < pairs; q++) {
+            if (first[q] < b) to_first[q] = to_b[count++];
+        }
+    }
+    real *second_sizes = own;
+    for (ptrdiff_t q = 0; q < pairs; q++) {
+        to_second[q] = out[position[q]];
+        first_sizes[q] = sizes[first[q]];
+        second_sizes[q] = sizes[second[q]];
+    }
+    const real own_size = ((const real *)plan->sizes)[row];
+    LW_DISPATCH(method, CONDENSE_COLUMNS, pairs, to_first, to_second, heights, first_sizes, second_sizes, own_size)
+    for (ptrdiff_t q = 0; q < pairs; q++) out[position[q]] = to_second[q];
+}
+
+/* The nearest of the clusters at [start, stop) to x, itself left out. */
+static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
+    const real *values = (const real *)t->values, *restrict sizes = (const real *)t->sizes;
+    const real *restrict right = values + triangle_offset(t->n, x);
+    nearest_found best = {INFINITY, -1};
+    const ptrdiff_t left_stop = stop < x ? stop : x;
+    for (ptrdiff_t z = start; z < left_stop; z++) {
+        const ptrdiff_t ahead = z + COLUMN_AHEAD < left_stop ? z + COLUMN_AHEAD : z;
+        const real value = values[triangle_offset(t->n, z) + x];
+        __builtin_prefetch(values + triangle_offset(t->n, ahead) + x);
+        if (sizes[z] > 0) prefer_nearest(&best, value, z);
+    }
+    for (ptrdiff_t run = start > x ? start : x + 1; run < stop; run += NEAREST_RUN) {
+        const ptrdiff_t count = stop - run < NEAREST_RUN ? stop - run : NEAREST_RUN;
+        real alive[NEAREST_RUN];
+        for (ptrdiff_t i = 0; i < count; i++) alive[i] = sizes[run + i] > 0 ? right[run + i] : (real)INFINITY;
+        const nearest_found found = TYPED(least_of)(alive, 0, count);
+        ptrdiff_t position = run + found.position;
+        if (found.distance == INFINITY) { /* dead, or infinitely far */
+            while (position < stop && !(sizes[position] > 0)) position++;
+            if (position == stop) continue;
+            position = right[position] == (real)INFINITY ? position : -1;
+        }
+        prefer_nearest(&best, found.distance, position);
+    }
+    return best;
+}
+
+/* The merged cluster's distance to z, to the left of b, is known: what it means for z's nearest. With reducible methods
+ * every position knows its nearest on both sides, and merging never brings anything nearer; with the others a position
+ * knows its nearest to the right. */
+FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z,
+                                real merged) {
+    const int32_t nearest = t->nearest[z];
+    const int lost = nearest == a || nearest == b;
+    if (LW_REDUCIBLE(method)) {
+        if (lost) t->nearest[z] = NEAREST_UNKNOWN;
+        return;
+    }
+    real *distance = (real *)t->distances + z;
+    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > b))) {
+        *distance = merged;
+        t->nearest[z] = (int32_t)b;
+    } else if (lost) {
+        t->nearest[z] = NEAREST_UNKNOWN;
+    }
+}
+
+#define MERGE_LEFT(formula, t, method, a, b, start, stop, best)                                                        \
+    do {                                                                                                               \
+        real *values_ = (real *)(t)->values;                                                                           \
+        const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
+        const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
+        for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
+            const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (stop) ? z_ + COLUMN_AHEAD : z_;                              \
+            __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b), 1);                                    \
+            if (ahead_ < (a)) __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a));                     \
+            if (!(sizes_[z_] > 0) || z_ == (a)) continue;                                                              \
+            real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
+            const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
+            const real merged_ = formula(to_a_, row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                     \
+            row_z_[b] = merged_;                                                                                       \
+            TYPED(meet_left)(t, method, a, b, z_, merged_);                                                            \
+            if (LW_REDUCIBLE(method)) prefer_nearest(best, (double)merged_, z_);                                       \
+        }                                                                                                              \
+    } while (0)
+
+#define MERGE_RIGHT(formula, t, a, b, start, stop)                                                                     \
+    do {                                                                                                               \
+        real *values_ = (real *)(t)->values;                                                                           \
+        const real *restrict row_a_ = values_ + triangle_offset((t)->n, a), *restrict sizes_ = (const real *)(t)->sizes; \
+        real *restrict row_b_ = values_ + triangle_offset((t)->n, b);                                                  \
+        const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
+        for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
+            row_b_[z_] = formula(row_a_[z_], row_b_[z_], height_, size_a_, size_b_, sizes_[z_]);                       \
+        }                                                                                                              \
+    } while (0)
+
+/* Clusters a < b become one at b, as the positions [start, stop) see it; its nearest among those it keeps track of. The
+ * caller changes the sizes when all runs are done. */
+static inline nearest_found TYPED(merge_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
+                                             ptrdiff_t start, ptrdiff_t stop) {
+    nearest_found best = {INFINITY, -1};
+    const ptrdiff_t left_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
+    LW_DISPATCH(method, MERGE_LEFT, t, method, a, b, start, left_stop, &best)
+    if (right_start >= stop) return best;
+    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop)
+    const nearest_found right = TYPED(scan_run)(t, b, right_start, stop);
+    prefer_nearest(&best, right.distance, right.position);
+    if (LW_REDUCIBLE(method)) {
+        int32_t *restrict nearest = t->nearest;
+        const int32_t lost_a = (int32_t)a, lost_b = (int32_t)b;
+        for (ptrdiff_t z = right_start; z < stop; z++) {
+            nearest[z] = nearest[z] == lost_a || nearest[z] == lost_b ? NEAREST_UNKNOWN : nearest[z];
+        }
+    }
+    return best;
+}
+
+/* The first cluster whose distance (or bound) to the right is least; -1 if none has anything to its right. */
+static inline ptrdiff_t TYPED(closest_row)(const triangle *t) {
+    const nearest_found best = TYPED(least_of)((const real *)t->distances, 0, t->n);
+    if (best.distance < INFINITY) return best.position;
+    for (ptrdiff_t z = 0; z < t->n; z++) {
+        if (t->nearest[z] != NEAREST_NONE) return z;
+    }
+    return -1;
+}
+
+/* The least and the greatest of `count` values; NaN if any is NaN. */
+static inline void TYPED(extremes)(const void *values, ptrdiff_t start, ptrdiff_t stop, double *least,
+                                   double *greatest) {
+    const real *restrict from = (const real *)values;
+    real low[NEAREST_LANES], high[NEAREST_LANES];
+    int unordered = 0;
+    for (int l = 0; l < NEAREST_LANES; l++) low[l] = high[l] = from[start];
+    ptrdiff_t i = start;
+    for (; i + NEAREST_LANES <= stop; i += NEAREST_LANES) {
+        for (int l = 0; l < NEAREST_LANES; l++) {
+            const real value = from[i + l];
+            unordered |= value != value;
+            low[l] = value < low[l] ? value : low[l];
+            high[l] = value > high[l] ? value : high[l];
+        }
+    }
+    for (; i < stop; i++) {
+        unordered |= from[i] != from[i];
+        low[0] = from[i] < low[0] ? from[i] : low[0];
+        high[0] = from[i] > high[0] ? from[i] : high[0];
+    }
+    for (int l = 1; l < NEAREST_LANES; l++) {
+        low[0] = low[l] < low[0] ? low[l] : low[0];
+        high[0] = high[l] > high[0] ? high[l] : high[0];
+    }
+    *least = unordered ? NAN : (double)low[0];
+    *greatest = unordered ? NAN : (double)high[0];
+}

@@ -1,0 +1,330 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.cluster.hierarchy as scipy_hierarchy
+import scipy.spatial.distance as scipy_distance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference_hierarchy import replay
+
+import fastcluster_ext
+from fastcluster_ext.hierarchy import METHODS, ClusterWarning, linkage, linkage_weights
+
+DATA = Path(__file__).parent / "data"
+ORDERED = ("single", "complete", "average", "weighted", "ward")
+rng = np.random.default_rng(4)
+
+# Enough positions for the team of threads, several blocks, and rounds as well as chains.
+LARGE = 1300
+
+
+def points_of(kind, n, p=3):
+    generator = np.random.default_rng(n)
+    if kind == "random":
+        return generator.normal(size=(n, p))
+    if kind == "tied":
+        return generator.integers(0, 4, size=(n, p)).astype(float)
+    if kind == "duplicated":
+        return np.repeat(generator.normal(size=(-(-n // 3), p)), 3, axis=0)[:n]
+    if kind == "same":
+        return np.ones((n, p))
+    # Gaps that grow: one pair of reciprocal neighbors at a time.
+    return np.cumsum(1.01 ** np.arange(n))[:, None]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["random", "tied", "duplicated", "same", "growing"])
+@pytest.mark.parametrize("n", [2, 3, 4, 33, 150])
+def test_every_merge_is_a_minimum(kind, n, method):
+    distances = scipy_distance.pdist(points_of(kind, n))
+    kept = distances.copy()
+    Z = linkage(distances, method)
+    np.testing.assert_array_equal(distances, kept)
+    replay(distances, Z, method, atol=1e-14 if kind in ("tied", "duplicated", "same") else 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["random", "tied"])
+def test_every_merge_is_a_minimum_with_weights(kind, method):
+    points = points_of(kind, 70)
+    weights = rng.uniform(0.1, 20, size=len(points))
+    distances = scipy_distance.pdist(points)
+    replay(distances, linkage(distances, method, weights=weights), method, weights=weights, atol=1e-13)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["random", "growing"])
+@pytest.mark.parametrize("n", [2, 5, 64, LARGE])
+def test_equals_scipy(n, kind, method):
+    points = points_of(kind, n) if kind == "random" else points_of(kind, min(n, 300))
+    distances = scipy_distance.pdist(points)
+    Z = linkage(distances, method)
+    expected = scipy_hierarchy.linkage(distances, method)
+    np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-11)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", ["random", "tied", "same"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_change_nothing(dtype, kind, method):
+    distances = scipy_distance.pdist(points_of(kind, LARGE)).astype(dtype)
+    alone = linkage(distances, method, n_threads=1)
+    for n_threads in (2, 3):
+        np.testing.assert_array_equal(linkage(distances, method, n_threads=n_threads), alone)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_single_precision(method):
+    distances = scipy_distance.pdist(points_of("random", 200))
+    Z = linkage(distances.astype(np.float32), method)
+    assert Z.dtype == np.float64
+    if method not in ("centroid", "median"):
+        np.testing.assert_allclose(Z[:, 2], scipy_hierarchy.linkage(distances, method)[:, 2], rtol=2e-5)
+    replay(distances.astype(np.float32), Z, method, rtol=3e-5)
+    np.testing.assert_array_equal(linkage(distances, method, dtype=np.float32), Z)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("scale", [1e-170, 1e-30, 1e30, 1e170])
+def test_distances_too_large_or_small_to_square(scale, method):
+    distances = scipy_distance.pdist(points_of("random", 50))
+    expected = linkage(distances, method)
+    expected[:, 2] *= scale
+    np.testing.assert_allclose(linkage(distances * scale, method), expected, rtol=1e-12)
+    if 1e-35 < scale < 1e35:
+        expected = linkage(distances.astype(np.float32), method)[:, 2] * scale
+        np.testing.assert_allclose(linkage((distances * scale).astype(np.float32), method)[:, 2], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_overwriting_the_input_gives_the_same(method):
+    distances = scipy_distance.pdist(points_of("random", 300))
+    expected = linkage(distances, method)
+    np.testing.assert_array_equal(linkage(distances.copy(), method, preserve_input=False), expected)
+    read_only = distances.copy()
+    read_only.flags.writeable = False
+    np.testing.assert_array_equal(linkage(read_only, method, preserve_input=False), expected)
+    np.testing.assert_array_equal(read_only, distances)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_strided_and_foreign_input(method):
+    distances = scipy_distance.pdist(points_of("random", 40))
+    expected = linkage(distances, method)
+    spread = np.zeros((len(distances), 2))
+    spread[:, 1] = distances
+    for given_ in (spread[:, 1], distances.astype(">f8"), distances.tolist(), distances[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(linkage(given_, method, preserve_input=False), expected)
+    np.testing.assert_array_equal(spread[:, 1], distances)
+    whole = np.rint(distances * 10)
+    np.testing.assert_array_equal(linkage(whole.astype(np.int32), method), linkage(whole, method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_weighted_is_repeated(method):
+    points, counts = points_of("random", 40), rng.integers(1, 6, size=40)
+    weighted = linkage(points, method, weights=counts)
+    repeated = linkage(np.repeat(points, counts, axis=0), method)
+    above = repeated[repeated[:, 2] > 1e-9]
+    np.testing.assert_allclose(weighted[:, 2], above[:, 2], rtol=1e-9)
+    np.testing.assert_array_equal(linkage_weights(weighted, counts), above[:, 3])
+    assert weighted[-1, 3] == 40
+
+
+def test_weights_of_one_are_no_weights():
+    points = points_of("random", 60)
+    for method in METHODS:
+        np.testing.assert_allclose(linkage(points, method, weights=np.ones(60)), linkage(points, method), rtol=1e-14)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(2, 14).flatmap(
+        lambda n: st.lists(st.integers(0, 5), min_size=n * (n - 1) // 2, max_size=n * (n - 1) // 2)
+    ),
+    st.sampled_from(("single", "complete", "average", "weighted")),
+)
+def test_ties_of_any_matrix(values, method):
+    distances = np.array(values, dtype=float)
+    Z = linkage(distances, method)
+    replay(distances, Z, method, atol=1e-14)
+    assert scipy_hierarchy.is_valid_linkage(Z)
+    assert scipy_hierarchy.is_monotonic(Z)
+
+
+def test_the_course_example():
+    points = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]])
+    np.testing.assert_allclose(
+        fastcluster_ext.pdist(points), [1.0, 5.0, 8.5, 7.2, 4.5, 7.8, 6.7, 3.6, 2.2, 2.0], atol=0.05
+    )
+    for method, heights in {
+        "single": [1, 2, 2.236, 4.472],
+        "complete": [1, 2, 3.606, 8.485],
+        "average": [1, 2, 2.921, 6.614],
+    }.items():
+        np.testing.assert_allclose(linkage(points, method)[:, 2], heights, atol=5e-4)
+
+
+@pytest.fixture(scope="module")
+def nci60():
+    with np.load(DATA / "nci60.npz") as archive:
+        return archive["expression"]
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock", "correlation"])
+def test_nci60_equals_scipy_and_r(nci60, metric):
+    hclust = json.loads((DATA / "nci60_hclust.json").read_text())
+    distances = scipy_distance.pdist(nci60.astype(float), metric)
+    for method in METHODS:
+        Z = linkage(distances, method)
+        expected = scipy_hierarchy.linkage(distances, method)
+        np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+        np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-10)
+        r = hclust[f"{metric} {method}"]
+        np.testing.assert_allclose(Z[:, 2], r["heights"], rtol=1e-6)
+        if method in ORDERED:
+            np.testing.assert_array_equal(fastcluster_ext.cut_tree(Z, 8)[:, 0] + 1, r["labels"])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock", "correlation"])
+def test_nci60_from_observations(nci60, metric):
+    exact = nci60.astype(float)
+    for method in ("average", "complete"):
+        np.testing.assert_allclose(
+            linkage(exact, method, metric), scipy_hierarchy.linkage(exact, method, metric), rtol=1e-10
+        )
+    for method in ("ward", "centroid", "median"):
+        if metric != "euclidean":
+            with pytest.raises(ValueError, match="Euclidean"):
+                linkage(exact, method, metric)
+
+
+@pytest.mark.parametrize("method", ["average", "ward", "single"])
+def test_optimal_ordering(method):
+    points = points_of("random", 40)
+    Z = linkage(points, method, optimal_ordering=True)
+    plain = linkage(points, method)
+    np.testing.assert_array_equal(np.sort(Z[:, :2]), np.sort(plain[:, :2]))
+    np.testing.assert_array_equal(Z, fastcluster_ext.optimal_leaf_ordering(plain, points))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        ([], "empty"),
+        ([[1.0, 2.0]], "at least two observations"),
+        ([1.0, 2.0], "not a condensed matrix"),
+        ([1.0, np.nan, 2.0], "rows 0 and 2 is nan"),
+        ([1.0, 3.0, np.inf], "rows 1 and 2 is inf"),
+        (np.zeros((2, 2, 2)), "1 or 2 dimensional"),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_bad_input(y, message, method):
+    with pytest.raises(ValueError, match=message):
+        linkage(y, method)
+
+
+def test_bad_options():
+    distances = [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match="Invalid method: 'warp'"):
+        linkage(distances, "warp")
+    with pytest.raises(ValueError, match="metric"):
+        linkage([[1.0], [2.0]], "average", "warp")
+    with pytest.raises(ValueError, match="weights must be positive, got 0 at position 1"):
+        linkage(distances, weights=[1, 0, 2])
+    with pytest.raises(ValueError, match="shape"):
+        linkage(distances, weights=[1, 2])
+    with pytest.raises(ValueError, match="n_threads"):
+        linkage(distances, n_threads=0)
+    with pytest.raises(ValueError, match="dtype"):
+        linkage(distances, dtype=np.int32)
+    with pytest.raises(TypeError):
+        linkage(["a", "b", "c"])
+    with pytest.raises(ValueError, match="Euclidean"):
+        linkage([0, 0, -1], "centroid")
+
+
+def test_a_constant_row_is_named():
+    points = rng.normal(size=(6, 5))
+    points[3] = 7
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="all distances of row 3"):
+        linkage(points, "average", "correlation")
+
+
+def test_a_square_distance_matrix_is_suspicious():
+    square = scipy_distance.squareform(scipy_distance.pdist(points_of("random", 6)))
+    with pytest.warns(ClusterWarning, match="uncondensed distance"):
+        linkage(square, "average")
+    square[0, 1] += 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        linkage(square, "average")
+
+
+def test_python_threads_at_once():
+    distances = scipy_distance.pdist(points_of("random", LARGE))
+    expected = {method: linkage(distances, method) for method in METHODS}
+    results = {}
+
+    def work(method):
+        results[method] = linkage(distances, method)
+
+    threads = [threading.Thread(target=work, args=(method,)) for method in METHODS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for method in METHODS:
+        np.testing.assert_array_equal(results[method], expected[method])
+
+
+def run(code, timeout=60):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ}
+    )
+
+
+def test_too_much_for_memory_names_the_bytes():
+    done = run(
+        "import resource, numpy as np\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+        "from fastcluster_ext import linkage\n"
+        "try:\n"
+        "    linkage(np.zeros((100_000, 2), np.float32), 'average')\n"
+        "except MemoryError as error:\n"
+        "    print(error)\n"
+    )
+    assert "19999800000 bytes" in done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+@pytest.mark.parametrize("method", ["single", "average", "centroid"])
+def test_a_signal_ends_it(method):
+    distances = np.random.default_rng(0).random(4000 * 3999 // 2)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def repeat():
+        for _ in range(100):
+            linkage(distances, method)
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            repeat()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert linkage(distances[:3], method).shape == (2, 4)
