@@ -1,4 +1,4 @@
-"""scikit-learn estimators on this library's functions; they need the extra `sklearn`."""
+"""AgglomerativeClustering: `linkage` as an estimator of scikit-learn."""
 
 from __future__ import annotations
 
@@ -8,25 +8,9 @@ from typing import Any
 
 import numpy as np
 
-try:
-    from sklearn.base import (  # type: ignore[import-untyped]
-        BaseEstimator,
-        ClusterMixin,
-        _fit_context,
-    )
-    from sklearn.utils._param_validation import (  # type: ignore[import-untyped]
-        HasMethods,
-        Interval,
-        StrOptions,
-    )
-    from sklearn.utils.validation import (  # type: ignore[import-untyped]
-        check_memory,
-        validate_data,
-    )
-except ImportError as error:
-    raise ImportError(
-        "fastcluster_ext.estimators needs scikit-learn 1.6 or later: pip install 'fastcluster_ext[sklearn]'"
-    ) from error
+from sklearn.base import BaseEstimator, ClusterMixin, _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_memory, validate_data
 
 from fastcluster_ext import _metrics, distance, hierarchy, trees
 from fastcluster_ext._validation import Array
