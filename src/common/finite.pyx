@@ -20,7 +20,7 @@ def first_unusable(values, double limit, *, int n_threads):
     """Return (start, stop) of the first chunk of rows with a value that is NaN or beyond +-limit, or None."""
     cdef Py_buffer buffer
     cdef matrix view
-    cdef ptrdiff_t chunk, rows, chunks, first, last, found = -1
+    cdef ptrdiff_t chunk, rows, chunks, first, last, unusable = 0
     acquire_matrix(values, &buffer, &view)
     try:
         rows = chunk_rows(view.n_columns)
@@ -29,11 +29,12 @@ def first_unusable(values, double limit, *, int n_threads):
         for first in range(0, chunks, 4096):
             last = min(first + 4096, chunks)
             with nogil:
-                # Any unusable chunk will do to raise an error; the first of them is looked for in that rare case.
+                # A count, because a plain assignment would be kept from the thread of the last chunk only. Which chunk is
+                # the first is looked for in the rare case that there is one.
                 for chunk in prange(first, last, num_threads=n_threads, schedule="static"):
                     if not finite_chunk(&view, chunk * rows, min((chunk + 1) * rows, view.n_rows), limit):
-                        found = chunk
-            if found >= 0:
+                        unusable += 1
+            if unusable:
                 for chunk in range(first, last):
                     if not finite_chunk(&view, chunk * rows, min((chunk + 1) * rows, view.n_rows), limit):
                         return chunk * rows, min((chunk + 1) * rows, view.n_rows)
