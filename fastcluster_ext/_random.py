@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 __all__ = ["RandomState", "Uniforms", "uniforms_from"]
 
-RandomState: TypeAlias = int | np.integer[Any] | np.random.Generator | np.random.RandomState | None
+# A string, because naming numpy.random imports it: 18 ms that only calls with randomness should pay.
+RandomState: TypeAlias = "int | np.integer[Any] | np.random.Generator | np.random.RandomState | None"
 
 Uniforms: TypeAlias = Callable[[Any], npt.NDArray[np.float64]]
 
