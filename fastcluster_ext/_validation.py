@@ -52,7 +52,8 @@ def as_array(values: Any, name: str) -> Array:
     elif array.dtype.kind in "iub" or (array.dtype.kind == "f" and array.dtype.itemsize <= 8):
         dtype = array.dtype.newbyteorder("=") if array.dtype.newbyteorder("=") in _KERNEL_DTYPES else np.dtype(float)
     else:
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
+        hints = {"O": "; are there columns of text or of mixed types?", "f": "; at most 64 bits a number"}
+        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}{hints.get(array.dtype.kind, '')}")
     array = array.astype(dtype, copy=False)
     if not array.flags.aligned:
         array = array.copy()
@@ -63,7 +64,11 @@ def as_points(values: Any, name: str = "X", *, finite: bool = True, n_threads: i
     """Return `values` as an n x p array of points, n and p at least 1, all finite unless `finite` is False."""
     array = as_array(values, name)
     if array.ndim != 2:
-        hint = f"; use {name}.reshape(-1, 1) for n values of one feature" if array.ndim == 1 else ""
+        hint = ""
+        if array.ndim == 1:
+            hint = f"; use {name}.reshape(-1, 1) for n values of one feature"
+        elif array.ndim == 3:
+            hint = f"; use {name}.reshape(-1, {array.shape[2]}) for the pixels of an image"
         raise ValueError(f"{name} must be two-dimensional (n points x p features), got {array.ndim} dimensions{hint}")
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise ValueError(f"{name} is empty: its shape is {array.shape}")
@@ -100,10 +105,13 @@ def as_weights(values: Any, n: int, name: str = "sample_weight") -> npt.NDArray[
     array = np.ascontiguousarray(as_array(values, name), dtype=np.float64)
     if array.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one weight for each point, got {array.shape}")
-    check_finite(array.reshape(-1, 1), name)
+    if not np.isfinite(array).all():
+        position = int(np.argmin(np.isfinite(array)))
+        raise ValueError(f"{name} holds {array[position]} at position {position}; all weights must be finite")
     if array.min() < 0:
         raise ValueError(f"{name} must not be negative, got {array.min()} at position {int(array.argmin())}")
-    total = float(array.sum())
+    with np.errstate(over="ignore"):
+        total = float(array.sum())
     if total == 0:
         raise ValueError(f"{name} is zero for every point")
     if not math.isfinite(total):

@@ -19,13 +19,14 @@ import numpy as np
 
 import fastcluster_ext
 from fastcluster_ext._config import config, show_config
-from fastcluster_ext.image import QuantizedImage, quantize
+from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.kmeans import KMeansStep
 
 __all__ = ["main"]
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm"}
 _PHOTO = "dandelion.jpg"
+_DEFAULT_COLORS = 16
 _REFERENCE_PIXELS = 200_000
 _REFERENCE_ITERATIONS = 5
 
@@ -60,21 +61,23 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("quantize", help="reduce images to k colors")
     command.description = "Reduce images to k colors by k-means on all their pixels."
     command.add_argument("images", nargs="+", type=Path, metavar="image", help="image files, or folders of them")
-    command.add_argument("-k", "--colors", type=_positive, default=16, metavar="K", help="number of colors (16)")
+    command.add_argument(
+        "-k", "--colors", type=_colors, metavar="K", help=f"number of colors ({_DEFAULT_COLORS}, or fewer if there are)"
+    )
     command.add_argument("-o", "--output", type=Path, help="recolored image; a folder if there are several images")
     command.add_argument("--palette", type=Path, help="also write the palette for GIMP (.gpl); one image only")
     command.add_argument("--json", action="store_true", help="print palette, counts and error as JSON")
     command.add_argument("--init", choices=("k-means++", "random"), default="k-means++", help="seeds (k-means++)")
     command.add_argument("--n-init", type=_positive, default=1, metavar="N", help="runs, of which the best is kept (1)")
     command.add_argument("--max-iter", type=_positive, default=300, metavar="N", help="iterations of a run (300)")
-    command.add_argument("--seed", type=int, default=0, help="seed of the random numbers (0)")
+    command.add_argument("--seed", type=_natural, default=0, help="seed of the random numbers (0)")
     command.add_argument("--threads", type=_positive, metavar="N", help="threads (all CPUs)")
     command.add_argument("--skip-transparent", action="store_true", help="leave fully transparent pixels out")
     command.set_defaults(run=_quantize)
 
     command = commands.add_parser("demo", help="cluster a photo of 16 million pixels, with timings")
     command.add_argument("--image", type=Path, help="another photo")
-    command.add_argument("-k", "--colors", type=_positive, default=16, metavar="K", help="number of colors (16)")
+    command.add_argument("-k", "--colors", type=_colors, default=_DEFAULT_COLORS, metavar="K", help="colors (16)")
     command.add_argument("-o", "--output", type=Path, default=Path("demo-output"), help="folder (demo-output)")
     command.set_defaults(run=_demo)
 
@@ -84,11 +87,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+def _number(text: str, least: int, most: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, got {text!r}") from None
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"must be from {least} to {most}, got {number}")
     return number
+
+
+def _positive(text: str) -> int:
+    return _number(text, 1, 2**31 - 1)
+
+
+def _natural(text: str) -> int:
+    return _number(text, 0, 2**63 - 1)
+
+
+def _colors(text: str) -> int:
+    return _number(text, 1, 65535)
 
 
 # -- quantize ----------------------------------------------------------------------------------------------------------
@@ -99,15 +117,10 @@ def _quantize(options: argparse.Namespace) -> int:
     several = len(paths) > 1 or any(path.is_dir() for path in options.images)
     if options.palette is not None and several:
         raise _UserError("--palette takes one image")
-    if options.output is not None and several:
-        try:
-            options.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _UserError(f"cannot make the folder {options.output}: {error.strerror}") from None
+    outputs = _output_files(paths, options.output, several)
     failures = 0
     reports = []
-    for path in paths:
-        output = options.output / f"{path.stem}.png" if several and options.output is not None else options.output
+    for path, output in zip(paths, outputs, strict=True):
         try:
             reports.append(_quantize_one(path, output, options))
         except _UserError as failure:
@@ -118,10 +131,30 @@ def _quantize(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
+def _output_files(paths: Sequence[Path], output: Path | None, several: bool) -> list[Path | None]:
+    """Where each image goes: the output itself, or a PNG in it if there are several or it is a folder."""
+    if output is None:
+        return [None] * len(paths)
+    if not several and not output.is_dir():
+        return [output]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _UserError(f"cannot make the folder {output}: {error.strerror}") from None
+    files = [output / f"{path.stem}.png" for path in paths]
+    for i, file in enumerate(files):
+        if file in files[:i]:
+            raise _UserError(f"{paths[files.index(file)]} and {paths[i]} would both be written to {file}")
+        if any(file.exists() and path.exists() and file.samefile(path) for path in paths):
+            raise _UserError(f"{file} is one of the images to read; choose another folder")
+    return list(files)
+
+
 def _image_files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _IMAGE_SUFFIXES)
+            entries = sorted(entry for entry in path.iterdir() if entry.is_file())
+            found = [entry for entry in entries if entry.suffix.lower() in _IMAGE_SUFFIXES]
             if not found:
                 raise _UserError(f"no images in {path}")
             yield from found
@@ -135,13 +168,20 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
         pixels = _read(path)
     progress = _Progress(sys.stderr, path.name)
     try:
+        started = time.perf_counter()
+        histogram = ColorHistogram.from_image(
+            pixels, skip_transparent=options.skip_transparent, n_threads=options.threads
+        )
+        timings["histogram"] = time.perf_counter() - started
+        available = len(histogram.counts)
+        if options.colors is not None and options.colors > available:
+            raise _UserError(f"{path}: -k {options.colors} is more than the {available} colors of the image")
         result = quantize(
-            pixels,
-            options.colors,
+            histogram,
+            min(_DEFAULT_COLORS, available) if options.colors is None else options.colors,
             init=options.init,
             n_init=options.n_init,
             max_iter=options.max_iter,
-            skip_transparent=options.skip_transparent,
             random_state=options.seed,
             n_threads=options.threads,
             callback=progress.step if progress.shown else None,
@@ -150,7 +190,7 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
         raise _UserError(f"{path}: {error}") from None
     finally:
         progress.clear()
-    timings |= result.timings
+    timings |= {stage: result.timings[stage] for stage in ("kmeans", "labels")}
     if output is not None:
         with _stage(timings, "write"):
             _write(output, result.save)
@@ -162,9 +202,9 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
 
 
 def _read(path: Path) -> Any:
-    """Decode an image with Pillow, whose guard against decompression bombs stays on."""
+    """Decode an image with Pillow, upright; its guard against decompression bombs stays on."""
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise _UserError("reading images needs Pillow: pip install 'fastcluster_ext[image]'") from None
     import warnings
@@ -174,8 +214,7 @@ def _read(path: Path) -> Any:
             # Pillow only warns of an image of suspicious size, and refuses one of twice that.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                picture.load()
-                return picture.copy()
+                return ImageOps.exif_transpose(picture)
     except FileNotFoundError:
         raise _UserError(f"{path}: no such file") from None
     except UnidentifiedImageError:
@@ -258,7 +297,8 @@ def _demo(options: argparse.Namespace) -> int:
     photo = options.image or _example_photo()
     timings: dict[str, float] = {}
     with _stage(timings, "read"):
-        pixels = np.asarray(_read(photo).convert("RGB"))
+        pixels = _rgb(_read(photo))
+    _write(options.output, lambda folder: folder.mkdir(parents=True, exist_ok=True))
     print(f"{photo.name}: {pixels.shape[1]} x {pixels.shape[0]} = {pixels[..., 0].size / 1e6:.1f} million pixels")
     print(f"instruction set {config()['instruction set']}, {config()['threads by default']} threads\n")
     try:
@@ -283,7 +323,6 @@ def _demo(options: argparse.Namespace) -> int:
         f"whole photo would take {estimate:.1f} s"
     )
 
-    _write(options.output, lambda folder: folder.mkdir(parents=True, exist_ok=True))
     _write(options.output / "recolored.png", result.save)
     side_by_side = np.concatenate([pixels[::4, ::4], recolored[::4, ::4]], axis=1)
     from PIL import Image
@@ -291,6 +330,15 @@ def _demo(options: argparse.Namespace) -> int:
     _write(options.output / "side-by-side.png", Image.fromarray(side_by_side).save)
     print(f"\nwritten: {options.output / 'recolored.png'}, {options.output / 'side-by-side.png'}")
     return 0
+
+
+def _rgb(picture: Any) -> Any:
+    """Return a Pillow image as h x w x 3 uint8."""
+    if picture.mode.startswith("I;16"):
+        # Pillow clips 16 bits to 8 where it should scale.
+        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    return np.asarray(picture.convert("RGB"))
 
 
 def _example_photo() -> Path:

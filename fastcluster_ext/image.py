@@ -371,6 +371,8 @@ def quantize(
     k = check_integer(k, "k", minimum=1, maximum=_MOST_COLORS)
     started = time.perf_counter()
     if isinstance(image, ColorHistogram):
+        if skip_transparent:
+            raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
         histogram = image
     else:
         histogram = ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)

@@ -25,6 +25,8 @@ Callback = Callable[["KMeansStep"], Any]
 _ALGORITHMS = ("auto", "lloyd")
 _INITS = ("k-means++", "random")
 _LABELS = np.dtype(np.int32)
+_MOST_ITERATIONS = 2**62  # what the kernel can count to; nobody will see it
+_MOST_TRIALS = 1024
 _PRINTED_CLUSTERS = 20
 
 # When ordering the points first pays (`_boxes_pay`).
@@ -34,7 +36,7 @@ _BOX_EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 _BOX_LEAST_WORK = 640  # iterations x centers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KMeansStep:
     """One iteration of k-means, as `history` and `callback` show it.
 
@@ -81,7 +83,8 @@ class KMeansResult:
     Attributes
     ----------
     labels : (n,) int32 array
-        Index of the nearest center of each point; the lowest index where several are equally near.
+        Index of the nearest center of each point; the lowest index where several are equally near. For other points
+        see `fastcluster_ext.nearest`.
     centers : (k, p) float64 array
         Cluster centers.
     inertia : float
@@ -223,9 +226,10 @@ def kmeans(
     Notes
     -----
     Labels are those of a float64 brute-force search, also for float32 data far from the origin, and always those of
-    the returned centers. A cluster that becomes empty is moved onto the point that costs most (of
-    equals, the first in sorted order). Sums are accumulated in float64 in an order that does not depend on the number
-    of threads.
+    the returned centers. A cluster that becomes empty is moved onto the point that costs most (of equals, the first in
+    sorted order). Sums are accumulated in float64 in an order that does not depend on the number of threads. Long runs
+    over many points and centers of up to four features first order the points by a k-d tree, which can change the last
+    bits of sums of floating-point data; the choice depends on the shape of X, `k`, `max_iter` and `n_init`.
 
     uint8 and uint16 rows of at most 64 bits (pixels) are counted first where that pays, and the algorithm runs on the
     distinct rows with their counts. With given centers the result is that of running it on all rows; seeds are drawn
@@ -266,7 +270,7 @@ def kmeans(
     weights = as_weights(sample_weight, len(points))
     check_option(algorithm, "algorithm", _ALGORITHMS)
     k = check_integer(k, "k", minimum=1, maximum=np.iinfo(_LABELS).max)
-    max_iter = check_integer(max_iter, "max_iter", minimum=1)
+    max_iter = min(check_integer(max_iter, "max_iter", minimum=1), _MOST_ITERATIONS)
     tol = check_real(tol, "tol", minimum=0.0)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {type(callback).__name__}")
@@ -301,7 +305,7 @@ def kmeans_plusplus(
     X, k, sample_weight, random_state, n_threads
         As for `kmeans`.
     n_local_trials : int, optional
-        Candidates drawn at each step, of which the best is taken; by default ``2 + int(log(k))``.
+        Candidates drawn at each step, of which the best is taken, at most 1024; by default ``2 + int(log(k))``.
 
     Returns
     -------
@@ -331,7 +335,11 @@ def kmeans_plusplus(
     points = as_points(X, n_threads=threads)
     weights = as_weights(sample_weight, len(points))
     k = check_integer(k, "k", minimum=1, maximum=np.iinfo(_LABELS).max)
-    trials = None if n_local_trials is None else check_integer(n_local_trials, "n_local_trials", minimum=1)
+    trials = (
+        None
+        if n_local_trials is None
+        else check_integer(n_local_trials, "n_local_trials", minimum=1, maximum=_MOST_TRIALS)
+    )
     uniforms = uniforms_from(random_state)
     _check_distinct(points, weights, k)
     return _draw_seeds(points, weights, k, uniforms, threads, trials)

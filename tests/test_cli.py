@@ -76,8 +76,7 @@ def test_one_bad_file_does_not_stop_the_others(photo, tmp_path, capsys):
     [
         (["none.png"], "none.png: no such file"),
         (["text.png"], "not an image"),
-        (["photo.png", "-k", "10"], "k must be at most the number of distinct points, which is 9, got 10"),
-        (["photo.png", "-k", "70000"], "k must be from 1 to 65535, got 70000"),
+        (["photo.png", "-k", "10"], "photo.png: -k 10 is more than the 9 colors of the image"),
         (["photo.png", "-k", "2", "-o", "none/out.png"], "none/out.png: cannot be written"),
         (["photo.png", "-k", "2", "-o", "out.nonsense"], "out.nonsense: cannot be written: unknown file extension"),
         (["photo.png", "-k", "2", "--palette", "none/out.gpl"], "none/out.gpl: cannot be written"),
@@ -86,6 +85,8 @@ def test_one_bad_file_does_not_stop_the_others(photo, tmp_path, capsys):
         (["photo.png", "-k", "2", "--skip-transparent"], "skip_transparent needs an alpha channel"),
         (["cut.png", "-k", "2"], "cut.png: cannot be read"),
         (["empty"], "no images in empty"),
+        (["photo.png", "-o", "."], "photo.png is one of the images to read; choose another folder"),
+        (["photo.png", "more/photo.jpg", "-o", "out"], "would both be written to out/photo.png"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_1(arguments, message, photo, tmp_path, monkeypatch, capsys):
@@ -93,15 +94,27 @@ def test_errors_are_one_line_and_exit_code_1(arguments, message, photo, tmp_path
     (tmp_path / "text.png").write_text("no picture")
     (tmp_path / "cut.png").write_bytes(photo.read_bytes()[:-200])
     (tmp_path / "empty").mkdir()
+    (tmp_path / "more").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "more" / "photo.jpg")
+    before = photo.read_bytes()
     assert main(["quantize", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error
     assert error.startswith("fastcluster-ext: ")
     assert "Traceback" not in error
+    assert photo.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["quantize"], ["quantize", "a.png", "-k", "0"], ["quantize", "a.png", "-k", "x"]]
+    "arguments",
+    [
+        [],
+        ["quantize"],
+        ["quantize", "a.png", "-k", "0"],
+        ["quantize", "a.png", "-k", "x"],
+        ["quantize", "a.png", "-k", "70000"],
+        ["quantize", "a.png", "--seed", "-1"],
+    ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
