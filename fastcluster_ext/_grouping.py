@@ -19,9 +19,9 @@ __all__ = ["GroupedRows", "groupable", "paint", "pays"]
 
 # A sample of this many rows, evenly spaced, is looked at before rows are grouped ...
 _SAMPLE = 1 << 14
-# ... and rows are grouped unless more than this share of the sample is distinct. Measured on 16 million pixels, k = 16:
-# photos (share below 0.75) gain 10 to 50 times over 20 iterations; uniform noise (share above 0.99) would lose 10 % as
-# RGB and half as RGBA.
+# ... and rows are grouped unless more than this share of the sample is distinct. Measured on 4 million rows, k = 16,
+# 20 iterations: the photo in examples/ (share 0.65) takes a quarter of the time with its colors grouped, a sixteenth of
+# its pixels (0.64) a sixth; uniform noise (share above 0.99) takes 3 (RGB) to 6 times (16 bits) as long.
 _MOST_DISTINCT = 0.95
 
 
