@@ -13,7 +13,7 @@ import os
 import platform
 import statistics
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +165,13 @@ def _machine() -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return {name: version(name) for name in ("numpy", "scikit-learn", "pillow", "opencv-python-headless")}
+    versions = {}
+    for name in ("numpy", "scikit-learn", "pillow", "opencv-python-headless"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _head(report: dict[str, Any]) -> str:
