@@ -15,6 +15,21 @@ from fastcluster_ext.hierarchy import (
 )
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
+from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
+from fastcluster_ext.validity import (
+    adjusted_rand_score,
+    calinski_harabasz_score,
+    choose_k,
+    cluster_spread,
+    contingency,
+    davies_bouldin_score,
+    gap_statistic,
+    medoid_silhouette_score,
+    rand_score,
+    silhouette_samples,
+    silhouette_score,
+    simplified_silhouette_samples,
+)
 
 __version__ = "0.1.0"
 
@@ -22,23 +37,38 @@ __all__ = [
     "ColorHistogram",
     "KMeansResult",
     "KMeansStep",
+    "KMedoidsResult",
+    "KMedoidsStep",
     "QuantizedImage",
     "__version__",
+    "adjusted_rand_score",
+    "calinski_harabasz_score",
     "cdist",
+    "choose_k",
+    "cluster_spread",
+    "contingency",
     "cophenet",
     "cut_tree",
+    "davies_bouldin_score",
     "fcluster",
+    "gap_statistic",
     "inconsistent",
     "kmeans",
     "kmeans_plusplus",
+    "kmedoids",
     "leaves_list",
     "linkage",
     "linkage_weights",
+    "medoid_silhouette_score",
     "nearest",
     "optimal_leaf_ordering",
     "pdist",
     "quantize",
+    "rand_score",
     "show_config",
+    "silhouette_samples",
+    "silhouette_score",
+    "simplified_silhouette_samples",
     "squareform",
     "to_newick",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"AgglomerativeClustering": "_agglomerative"}
+_MODULES = {"AgglomerativeClustering": "_agglomerative", "KMedoids": "_kmedoids"}
 
-__all__ = ["AgglomerativeClustering"]
+__all__ = ["AgglomerativeClustering", "KMedoids"]
 
 
 def __getattr__(name: str) -> Any:

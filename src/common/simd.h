@@ -33,6 +33,8 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+FC_INLINE vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm512_mask_mov_epi32(b, m, a); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
@@ -69,6 +71,8 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+FC_INLINE vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
@@ -101,6 +105,8 @@ FC_INLINE vf vf_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 FC_INLINE vf vf_min(vf a, vf b) { return _mm_min_ps(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return _mm_max_ps(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
+FC_INLINE vf vf_abs(vf a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm_cmplt_ps(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm_blendv_epi8(b, a, _mm_castps_si128(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
@@ -123,6 +129,8 @@ FC_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 FC_INLINE vf vf_min(vf a, vf b) { return vminq_f32(a, b); }
 FC_INLINE vf vf_max(vf a, vf b) { return vmaxq_f32(a, b); }
+FC_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
+FC_INLINE vf vf_abs(vf a) { return vabsq_f32(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return vcltq_f32(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }
 FC_INLINE uint32_t vm_bits(vm m) {
@@ -139,6 +147,7 @@ FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
 }
 
 #else
+#include <math.h>
 #define VF_LANES 1
 #define VF_REGISTERS 16
 typedef float vf;
@@ -155,9 +164,24 @@ FC_INLINE vf vf_mul(vf a, vf b) { return a * b; }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
 FC_INLINE vf vf_min(vf a, vf b) { return a < b ? a : b; }
 FC_INLINE vf vf_max(vf a, vf b) { return a > b ? a : b; }
+FC_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
+FC_INLINE vf vf_abs(vf a) { return fabsf(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return a < b; }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
 #endif
+
+/* Write base + lane for every lane set in `m`, in order, at `out`; returns how many. May write VF_LANES values. */
+FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {
+#if defined(__AVX512F__)
+    const vi lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    vi_store(out, _mm512_maskz_compress_epi32(m, _mm512_add_epi32(vi_set1(base), lane)));
+    return __builtin_popcount(m);
+#else
+    int count = 0;
+    for (uint32_t bits = vm_bits(m); bits; bits &= bits - 1) out[count++] = base + __builtin_ctz(bits);
+    return count;
+#endif
+}
 
 #endif

@@ -1,0 +1,570 @@
+"""Medoids and what they serve: assignment, and what additions and swaps would change. All k-medoids methods use this.
+
+`Medoids` holds the two nearest medoids of every point (service.h) and evaluates candidates, in parallel, against them;
+which swaps are made, in which order, is for the caller to decide (fastcluster_ext/kmedoids.py). Cost: O(n) a candidate,
+most of it at memory speed (a matrix) or left out (points: sieve.h); O(n) to O(n k) a swap. Memory: O(n) beside the
+caller's data; from points, a copy of them in float64 and one in float32, never n^2.
+
+Invariant: after every method the two nearest medoids, ties to the lowest slot, and the loss are those a search over all
+medoids would give, and no result depends on the number of threads or on the instruction set.
+"""
+
+cimport cython
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange, threadid
+from libc.float cimport FLT_MAX
+from libc.math cimport INFINITY
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport int32_t, int64_t
+
+from common.matrix cimport acquire_matrix, matrix, weights_pointer
+from common.metrics cimport (METRIC_PANEL, make_metric, metric, metric_pack_f64, metric_panel_size, metric_panels)
+from common.scratch cimport padded, scratch_allocate, scratch_free
+
+
+cdef extern from "kmedoids/source.h" nogil:
+    ctypedef enum source_dtype:
+        SOURCE_UINT8
+        SOURCE_UINT16
+        SOURCE_FLOAT32
+        SOURCE_FLOAT64
+        SOURCE_INT8
+        SOURCE_INT16
+        SOURCE_INT32
+        SOURCE_INT64
+        SOURCE_UINT32
+        SOURCE_UINT64
+
+    ctypedef struct source:
+        ptrdiff_t n_rows
+        ptrdiff_t n_points
+        const char* data
+        ptrdiff_t row_stride
+        ptrdiff_t column_stride
+        source_dtype dtype
+        metric m
+        const double* row_panels
+        const double* point_panels
+
+    bint source_is_single(const source* s) noexcept
+    double source_work(const source* s) noexcept
+    void source_row(const source* s, ptrdiff_t c, double* buffer, double* out) noexcept
+
+
+cdef extern from "kmedoids/service.h" nogil:
+    enum:
+        SERVICE_CHUNK
+
+    ctypedef struct service_point:
+        pass
+
+    ctypedef struct service:
+        ptrdiff_t n
+        ptrdiff_t k
+        const double* weights
+        double* first
+        double* second
+        float* second_single
+        service_point* packed
+        int32_t* nearest
+        int32_t* next
+        double* removal
+
+    void service_round(const service* v, ptrdiff_t start, ptrdiff_t stop) noexcept
+    size_t service_scratch_bytes(ptrdiff_t k) noexcept
+    void service_assign(const source* s, service* v, const int64_t* medoids, ptrdiff_t start, ptrdiff_t stop,
+                        double* buffer, double* sums) noexcept
+    void service_swap(const source* s, service* v, const int64_t* medoids, ptrdiff_t slot, ptrdiff_t start,
+                      ptrdiff_t stop, double* buffer, double* sums) noexcept
+    double service_evaluate(const source* s, const service* v, ptrdiff_t c, char* scratch, ptrdiff_t* slot) noexcept
+    double service_sum(const source* s, const double* weights, ptrdiff_t c, double* buffer) noexcept
+
+
+cdef extern from "kmedoids/sieve.h" nogil:
+    ctypedef struct sieve:
+        metric m
+        ptrdiff_t n_panels
+        ptrdiff_t capacity
+        ptrdiff_t padded
+        float* columns
+        float* first
+        float* second
+        float* weights
+        float* low
+        float* high
+        float* reach
+        int32_t* owner
+        double* weight
+        double* shift
+        double error
+
+    bint sieve_suits(const metric* m) noexcept
+    ptrdiff_t sieve_panels(ptrdiff_t n, ptrdiff_t k) noexcept
+    double sieve_error(const metric* m, double largest) noexcept
+    double sieve_size(const source* s, ptrdiff_t point, const double* shift) noexcept
+    void sieve_fill(sieve* f, const source* s, const service* v, ptrdiff_t at, const int32_t* points,
+                    ptrdiff_t count) noexcept
+    size_t sieve_scratch_bytes(const sieve* f, ptrdiff_t k) noexcept
+    void sieve_bounds(const sieve* f, const source* s, const service* v, ptrdiff_t c, char* scratch, double* lower,
+                      double* upper) noexcept
+
+
+cdef extern from "kmedoids/check.h" nogil:
+    enum:
+        CHECK_BLOCK
+
+    ctypedef enum check_result:
+        CHECK_PASSED
+        CHECK_VALUE
+        CHECK_ASYMMETRIC
+
+    check_result check_blocks(const source* s, ptrdiff_t block, double relative, ptrdiff_t* where) noexcept
+
+
+cdef enum:
+    # Distances between two looks at pending signals, for each thread; about 20 ms.
+    SLICE_WORK = 1 << 25
+    # Distances below which a parallel loop does not pay: about 400 us of one core. Eager swaps come in hundreds of
+    # small batches, and where other processes hold the cores each region waits, and spins, for a time slice.
+    TEAM_WORK = 1 << 20
+    # How many of the distances a sieve leaves, about: one in so many.
+    SIEVE_LEAVES = 8
+
+
+cdef object _empty(shape, dtype):
+    import numpy
+    return numpy.empty(shape, dtype)
+
+
+cdef int _acquire_dissimilarities(object array, Py_buffer* buffer, source* s) except -1:
+    """A square matrix as a source, read along its contiguous direction (it is symmetric)."""
+    PyObject_GetBuffer(array, buffer, PyBUF_STRIDES | PyBUF_FORMAT)
+    cdef str code = (<bytes>buffer.format).decode()
+    if buffer.ndim != 2 or buffer.shape[0] != buffer.shape[1] or len(code) != 1 or code not in "bhilqBHILQ?fd":
+        raise TypeError(f"not a square matrix of numbers: {buffer.ndim}-D, {code!r}")
+    signed = {1: SOURCE_INT8, 2: SOURCE_INT16, 4: SOURCE_INT32, 8: SOURCE_INT64}
+    unsigned = {1: SOURCE_UINT8, 2: SOURCE_UINT16, 4: SOURCE_UINT32, 8: SOURCE_UINT64}
+    real = {4: SOURCE_FLOAT32, 8: SOURCE_FLOAT64}
+    s.dtype = (real if code in "fd" else signed if code in "bhilq" else unsigned)[buffer.itemsize]
+    s.data = <const char*>buffer.buf
+    s.n_rows = s.n_points = buffer.shape[0]
+    s.row_stride, s.column_stride = buffer.strides[0], buffer.strides[1]
+    if abs(s.row_stride) < abs(s.column_stride):
+        s.row_stride, s.column_stride = s.column_stride, s.row_stride
+    return 0
+
+
+def check_dissimilarities(array, *, double relative, int n_threads):
+    """Return None, or what is wrong with a square matrix: ("value" or "asymmetric", row, column).
+
+    relative: |a - b| allowed beside max(a, b), for matrices whose halves were rounded apart
+    """
+    cdef Py_buffer buffer
+    cdef source s
+    cdef ptrdiff_t first, last, block, blocks, a_slice
+    cdef ptrdiff_t[2] where
+    cdef check_result result
+    cdef unsigned char[::1] wrong
+    _acquire_dissimilarities(array, &buffer, &s)
+    try:
+        blocks = (s.n_rows + CHECK_BLOCK - 1) // CHECK_BLOCK
+        wrong = _empty(blocks, "uint8")
+        a_slice = 1 + <ptrdiff_t>SLICE_WORK * n_threads // (CHECK_BLOCK * s.n_rows)
+        for first in range(0, blocks, a_slice):
+            last = min(first + a_slice, blocks)
+            with nogil:
+                for block in prange(first, last, num_threads=n_threads, schedule="dynamic"):
+                    wrong[block] = _block_is_wrong(&s, block, relative)
+            for block in range(first, last):
+                if wrong[block]:
+                    result = check_blocks(&s, block, relative, where)
+                    return "value" if result == CHECK_VALUE else "asymmetric", where[0], where[1]
+            PyErr_CheckSignals()
+        return None
+    finally:
+        PyBuffer_Release(&buffer)
+
+
+cdef bint _block_is_wrong(const source* s, ptrdiff_t block, double relative) noexcept nogil:
+    cdef ptrdiff_t[2] where
+    return check_blocks(s, block, relative, where) != CHECK_PASSED
+
+
+@cython.final
+cdef class Medoids:
+    """The two nearest medoids of every point, and what candidates would change.
+
+    matrix: n x n dissimilarities of any integer or float type, checked; or None          IN
+    rows, points: n_rows x p candidates and n_points x p points, the same object where they are the same; or None   IN
+    weights: n_points, or None for ones                                                   IN
+    order: a permutation of the points under which neighbors are close, or None: no sieve
+    """
+
+    cdef:
+        Py_buffer buffer
+        bint acquired
+        source s
+        service v
+        sieve f
+        readonly object first, second, nearest, medoids
+        object owned, weights_owner
+        int64_t[::1] slots
+        int32_t[::1] permutation
+        double[::1] sums
+        double* row_panels
+        double* point_panels
+        char* scratch
+        char* mirror
+        size_t scratch_size
+        bint sifted, fresh
+        int n_threads
+        readonly double loss
+
+
+    def __cinit__(self, *, ptrdiff_t k, const double[::1] weights, int n_threads, matrix=None, rows=None, points=None,
+                  int code=-1, double exponent=2.0, order=None):
+        cdef ptrdiff_t n, chunks
+        self.row_panels = self.point_panels = NULL
+        self.scratch = NULL
+        self.mirror = NULL
+        self.n_threads = n_threads
+        self.s.data = NULL
+        if matrix is not None:
+            _acquire_dissimilarities(matrix, &self.buffer, &self.s)
+            self.acquired = True
+        else:
+            self.s.m = make_metric(code, exponent, points.shape[1])
+            self.s.n_rows, self.s.n_points = rows.shape[0], points.shape[0]
+            self.point_panels = self.pack(points)
+            self.s.point_panels = self.point_panels
+            if rows is points:
+                self.s.row_panels = self.point_panels
+            else:
+                self.row_panels = self.pack(rows)
+                self.s.row_panels = self.row_panels
+        n = self.s.n_points
+        self.weights_owner = weights
+        self.v.weights = weights_pointer(weights)
+        self.v.n, self.v.k = n, 0
+        self.first, self.second = _empty(n, "float64"), _empty(n, "float64")
+        self.nearest = _empty(n, "int32")
+        cdef double[::1] first = self.first, second = self.second, removal = _empty(k, "float64")
+        cdef int32_t[::1] nearest = self.nearest, following = _empty(n, "int32")
+        self.v.first, self.v.second = &first[0], &second[0]
+        self.v.nearest, self.v.next = &nearest[0], &following[0]
+        self.v.removal = &removal[0]
+        self.v.second_single = NULL
+        if source_is_single(&self.s):
+            self.place_singles(&self.v)
+        chunks = (n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
+        self.sums = _empty(chunks * (k + 1), "float64")
+        self.owned = (removal, following)
+        self.slots = _empty(k, "int64")
+        self.medoids = self.slots.base
+        if order is not None and matrix is None and sieve_suits(&self.s.m):
+            self.permutation = order
+            self.place_sieve(k)
+        self.scratch_size = padded(service_scratch_bytes(k))
+        if self.sifted:
+            self.scratch_size = max(self.scratch_size, padded(sieve_scratch_bytes(&self.f, k)))
+        self.scratch = <char*>scratch_allocate(self.scratch_size * n_threads)
+
+    @property
+    def k(self):
+        """Number of medoids there are."""
+        return self.v.k
+
+    def __dealloc__(self):
+        scratch_free(self.v.second_single)
+        scratch_free(self.row_panels)
+        scratch_free(self.point_panels)
+        scratch_free(self.scratch)
+        scratch_free(self.mirror)
+        if self.acquired:
+            PyBuffer_Release(&self.buffer)
+
+    cdef double* pack(self, points) except NULL:
+        """Points as float64 panels."""
+        cdef Py_buffer buffer
+        cdef matrix view
+        cdef ptrdiff_t panel, panels, size = metric_panel_size(&self.s.m)
+        cdef double* memory
+        cdef int threads
+        acquire_matrix(points, &buffer, &view)
+        try:
+            # Tiles of several panels are read whole, also the last.
+            panels = metric_panels(view.n_rows)
+            threads = self.team(<double>view.n_rows)
+            memory = <double*>scratch_allocate(panels * size * sizeof(double))
+            with nogil:
+                for panel in prange(panels, num_threads=threads, schedule="static"):
+                    metric_pack_f64(&self.s.m, &view, panel * METRIC_PANEL,
+                                    min(METRIC_PANEL, view.n_rows - panel * METRIC_PANEL), memory + panel * size)
+            return memory
+        finally:
+            PyBuffer_Release(&buffer)
+
+    cdef int place_singles(self, service* v) except -1:
+        """Memory for the float32 copy of a state, in one block at second_single."""
+        cdef size_t size = padded(v.n * sizeof(float))
+        v.second_single = <float*>scratch_allocate(size + v.n * sizeof(service_point))
+        v.packed = <service_point*>(<char*>v.second_single + size)
+        return 0
+
+    cdef int place_sieve(self, ptrdiff_t k) except -1:
+        """Memory of the sieve, its shift and its error bound; none if the data do not suit float32."""
+        cdef ptrdiff_t i, o, p = self.s.m.n_features, panels = sieve_panels(self.s.n_points, k)
+        cdef double largest = 0, size, w, heaviest = 1, total = 0
+        cdef char* at
+        cdef sieve* f = &self.f
+        f.m, f.capacity, f.padded, f.n_panels = self.s.m, panels, (panels + 31) // 16 * 16, 0
+        cdef size_t values = padded(panels * METRIC_PANEL * sizeof(float)), boxes = padded(f.padded * sizeof(float))
+        self.mirror = <char*>scratch_allocate(values * (p + 3) + boxes * (2 * p + 2) + padded(panels * sizeof(double))
+                                       + padded(p * sizeof(double)))
+        at = self.mirror
+        f.columns = <float*>at
+        f.first = <float*>(at + values * p)
+        f.second = <float*>(at + values * (p + 1))
+        f.weights = <float*>(at + values * (p + 2))
+        at += values * (p + 3)
+        f.low = <float*>at
+        f.high = <float*>(at + boxes * p)
+        f.reach = <float*>(at + boxes * 2 * p)
+        f.owner = <int32_t*>(at + boxes * (2 * p + 1))
+        at += boxes * (2 * p + 2)
+        f.weight = <double*>at
+        f.shift = <double*>(at + padded(panels * sizeof(double)))
+        for i in range(p * f.padded):
+            f.low[i] = f.high[i] = 0
+        for i in range(f.padded):
+            f.reach[i] = 0
+        for i in range(p):
+            f.shift[i] = 0
+        for o in range(self.s.n_points):
+            for i in range(p):
+                f.shift[i] += self.s.point_panels[(o // METRIC_PANEL * p + i) * METRIC_PANEL
+                                                  + o % METRIC_PANEL] / self.s.n_points
+        for o in range(self.s.n_points):
+            size = sieve_size(&self.s, o, f.shift)
+            largest = max(largest, size)
+        cdef source rows = self.s
+        rows.point_panels = self.s.row_panels
+        for o in range(self.s.n_rows):
+            size = sieve_size(&rows, o, f.shift)
+            largest = max(largest, size)
+        if self.v.weights != NULL:
+            heaviest = 0
+            for o in range(self.s.n_points):
+                w = self.v.weights[o]
+                heaviest = max(heaviest, w)
+        f.error = sieve_error(&f.m, largest)
+        # Nothing may overflow or underflow float32: squares of coordinates, or weights.
+        self.sifted = 1e-12 < largest < 1e15 and 1e-6 < heaviest < 1e12
+        return 0
+
+    cdef int fill_sieve(self, const service* v) except -1:
+        """The float32 copy of the points, by nearest medoid and, within a cluster, in the given order."""
+        cdef ptrdiff_t i, o, t, panel, count, total = 0, k = v.k, n = v.n
+        cdef int32_t[::1] sorted_points = _empty(n, "int32")
+        cdef ptrdiff_t[::1] starts = _empty(k + 1, "intp"), at = _empty(k, "intp")
+        cdef int32_t[::1] permutation = self.permutation
+        cdef int threads = self.team(<double>n * 32)
+        cdef ptrdiff_t[::1] begins = _empty(self.f.capacity + 1, "intp"), counts = _empty(self.f.capacity + 1, "intp")
+        with nogil:
+            for i in range(k + 1):
+                starts[i] = 0
+            for o in range(n):
+                starts[v.nearest[o] + 1] += 1
+            for i in range(k):
+                starts[i + 1] += starts[i]
+                at[i] = starts[i]
+            for t in range(n):
+                o = permutation[t]
+                i = v.nearest[o]
+                sorted_points[at[i]] = <int32_t>o
+                at[i] += 1
+            for i in range(k):
+                t = starts[i]
+                while t < starts[i + 1]:
+                    count = starts[i + 1] - t
+                    if count > METRIC_PANEL:
+                        count = METRIC_PANEL
+                    begins[total] = t
+                    counts[total] = count
+                    total += 1
+                    t += count
+            for panel in prange(total, num_threads=threads, schedule="static"):
+                sieve_fill(&self.f, &self.s, v, panel, &sorted_points[begins[panel]], counts[panel])
+            # What a vector of boxes holds behind the last one is out of every candidate's reach.
+            for i in range(total, self.f.padded):
+                self.f.reach[i] = -INFINITY
+        self.f.n_panels = total
+        self.fresh = True
+        return 0
+
+    cdef double total(self, ptrdiff_t chunks) noexcept:
+        """Loss and removal losses from the sums of all chunks, in order."""
+        cdef ptrdiff_t chunk, i, stride = self.v.k + 1
+        cdef double loss = 0
+        for i in range(self.v.k):
+            self.v.removal[i] = 0
+        for chunk in range(chunks):
+            loss += self.sums[chunk * stride]
+            for i in range(self.v.k):
+                self.v.removal[i] += self.sums[chunk * stride + 1 + i]
+        self.fresh = False
+        self.loss = loss
+        return loss
+
+    def assign(self, const int64_t[::1] medoids):
+        """Take these medoids (at most k). Returns the loss. O(n k)."""
+        cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK, first, last, a_slice
+        cdef int threads = self.team(<double>self.v.n * medoids.shape[0])
+        self.v.k = medoids.shape[0]
+        self.slots[:self.v.k] = medoids
+        a_slice = 1 + <ptrdiff_t>(SLICE_WORK * self.n_threads / (SERVICE_CHUNK * self.v.k * source_work(&self.s)))
+        for first in range(0, chunks, a_slice):
+            last = min(first + a_slice, chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=threads, schedule="dynamic"):
+                    service_assign(&self.s, &self.v, &self.slots[0], chunk * SERVICE_CHUNK,
+                                   min((chunk + 1) * SERVICE_CHUNK, self.v.n),
+                                   <double*>(self.scratch + threadid() * self.scratch_size),
+                                   &self.sums[chunk * (self.v.k + 1)])
+            PyErr_CheckSignals()
+        return self.total(chunks)
+
+    def swap(self, ptrdiff_t slot, int64_t candidate):
+        """Put `candidate` in the place of medoid `slot`. Returns the loss. O(n), and O(k) for each point that loses."""
+        cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
+        cdef int threads = self.team(<double>self.v.n * 8)
+        self.slots[slot] = candidate
+        with nogil:
+            for chunk in prange(chunks, num_threads=threads, schedule="dynamic"):
+                service_swap(&self.s, &self.v, &self.slots[0], slot, chunk * SERVICE_CHUNK,
+                             min((chunk + 1) * SERVICE_CHUNK, self.v.n),
+                             <double*>(self.scratch + threadid() * self.scratch_size),
+                             &self.sums[chunk * (self.v.k + 1)])
+        PyErr_CheckSignals()
+        return self.total(chunks)
+
+    def add(self, int64_t candidate):
+        """One medoid more. Returns the loss. O(n)."""
+        if self.v.k == 0:
+            return self.assign(_one(candidate))
+        # No point has the new place yet, so it is offered to all of them.
+        self.v.k += 1
+        return self.swap(self.v.k - 1, candidate)
+
+    def totals(self, const int64_t[::1] candidates, const double[::1] weights, double[::1] sums):
+        """sums[t] becomes the weighted sum of dissimilarities of candidates[t] to all points. O(n) each."""
+        cdef ptrdiff_t t, first, last, m = candidates.shape[0], a_slice = self.slice_candidates()
+        cdef int threads = self.team(<double>self.v.n * m)
+        cdef const double* w = weights_pointer(weights)
+        for first in range(0, m, a_slice):
+            last = min(first + a_slice, m)
+            with nogil:
+                for t in prange(first, last, num_threads=threads, schedule="dynamic"):
+                    sums[t] = service_sum(&self.s, w, candidates[t],
+                                          <double*>(self.scratch + threadid() * self.scratch_size))
+            PyErr_CheckSignals()
+
+    def table(self, const int64_t[::1] candidates, double[:, ::1] distances):
+        """Row t of distances (m x n) becomes the dissimilarities of candidates[t] to all points. O(m n)."""
+        cdef ptrdiff_t t
+        cdef int threads = self.team(<double>self.v.n * candidates.shape[0])
+        with nogil:
+            for t in prange(candidates.shape[0], num_threads=threads, schedule="dynamic"):
+                source_row(&self.s, candidates[t], <double*>(self.scratch + threadid() * self.scratch_size),
+                           &distances[t, 0])
+        PyErr_CheckSignals()
+
+    cdef int team(self, double distances) noexcept:
+        """Threads for a loop over so many distances: few are done sooner than threads are woken."""
+        return self.n_threads if distances * source_work(&self.s) > TEAM_WORK else 1
+
+    cdef ptrdiff_t slice_candidates(self) noexcept:
+        return self.n_threads + <ptrdiff_t>(SLICE_WORK * self.n_threads / (self.v.n * source_work(&self.s)))
+
+    def evaluate(self, const int64_t[::1] candidates, double threshold, bint best_only, double[::1] changes,
+                 int64_t[::1] slots):
+        """What the loss changes by if each candidate takes the best place.
+
+        changes[t] is exact where it is below `threshold`, and otherwise that or infinity; with best_only, also where it
+        is not the least. slots[t] is the medoid to replace, where changes[t] is finite. Medoids are evaluated as any
+        other candidate. O(n) each, less where the sieve helps.
+        """
+        self.run(&self.v, candidates, threshold, best_only, changes, slots)
+
+    def evaluate_addition(self, const int64_t[::1] candidates, double threshold, bint best_only, double[::1] changes):
+        """The same for adding each candidate to the medoids there are."""
+        cdef service one = self.v
+        cdef int32_t[::1] zeros
+        cdef double[::1] no_removal = _empty(1, "float64")
+        import numpy
+        if self.v.k == 0:
+            self.totals(candidates, self.weights_owner, changes)
+            return
+        # Against one medoid that is both first and second nearest, S alone is left of the sum.
+        zeros = numpy.zeros(self.v.n, "int32")
+        no_removal[0] = 0
+        one.second, one.nearest, one.k, one.removal = one.first, &zeros[0], 1, &no_removal[0]
+        self.fresh = False
+        if one.second_single != NULL:
+            self.place_singles(&one)
+            service_round(&one, 0, one.n)
+        try:
+            self.run(&one, candidates, threshold, best_only, changes, numpy.empty(candidates.shape[0], "int64"))
+        finally:
+            self.fresh = False
+            if one.second_single != NULL:
+                scratch_free(one.second_single)
+
+    cdef int run(self, const service* v, const int64_t[::1] candidates, double threshold, bint best_only,
+                 double[::1] changes, int64_t[::1] slots) except -1:
+        cdef ptrdiff_t t, first, last, m = candidates.shape[0], a_slice = self.slice_candidates()
+        cdef double[::1] upper
+        cdef int threads = self.team(<double>self.v.n * m / (SIEVE_LEAVES if self.sifted else 1))
+        cdef bint alone = self.v.k == 1 and v == &self.v
+        if self.sifted and not alone:
+            if not self.fresh:
+                self.fill_sieve(v)
+            upper = _empty(m, "float64")
+            for first in range(0, m, a_slice):
+                last = min(first + a_slice, m)
+                with nogil:
+                    for t in prange(first, last, num_threads=threads, schedule="dynamic"):
+                        sieve_bounds(&self.f, &self.s, v, candidates[t],
+                                     self.scratch + threadid() * self.scratch_size, &changes[t], &upper[t])
+                PyErr_CheckSignals()
+            for t in range(m):
+                if best_only and upper[t] < threshold:
+                    threshold = upper[t]
+        for first in range(0, m, a_slice):
+            last = min(first + a_slice, m)
+            with nogil:
+                for t in prange(first, last, num_threads=threads, schedule="dynamic"):
+                    if self.sifted and not alone and changes[t] > threshold:
+                        changes[t] = INFINITY
+                    else:
+                        self.decide(v, candidates[t], alone, self.scratch + threadid() * self.scratch_size,
+                                    &changes[t], &slots[t])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void decide(self, const service* v, ptrdiff_t c, bint alone, char* scratch, double* change,
+                     int64_t* slot) noexcept nogil:
+        """One candidate, in float64."""
+        cdef ptrdiff_t place = 0
+        if alone:
+            change[0] = service_sum(&self.s, v.weights, c, <double*>scratch) - self.loss
+        else:
+            change[0] = service_evaluate(&self.s, v, c, scratch, &place)
+        slot[0] = place
+
+
+cdef int64_t[::1] _one(int64_t value):
+    cdef int64_t[::1] values = _empty(1, "int64")
+    values[0] = value
+    return values

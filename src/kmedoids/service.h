@@ -1,0 +1,245 @@
+/* Which two medoids serve each point best, and what a swap, an addition or a removal of medoids would change.
+ *
+ * For point o let d1 <= d2 be its dissimilarities to its nearest and second nearest medoid and n(o) the nearest. With
+ * candidate c, at distance d, in place of medoid i, the loss changes by R_i + S + E_i, where (weights w)
+ *     R_i = sum over n(o) = i of w (d2 - d1)         what the removal of i alone costs, kept between swaps
+ *     S   = sum over all o of    w (min(d, d1) - d1)   what c serves better than the present medoids
+ *     E_i = sum over n(o) = i of w (min(max(d, d1), d2) - d2)   what c makes up for the removal
+ * (FastPAM: Schubert and Rousseeuw, Information Systems 101, 2021; the clamped form of E is the same sum without the
+ * case distinction). Only points with d < d2 add anything. All sums are float64, in SERVICE_LANES lanes which the points
+ * of a block that are within reach take in turns: independent of threads and of the instruction set.
+ */
+#ifndef FASTCLUSTER_EXT_SERVICE_H
+#define FASTCLUSTER_EXT_SERVICE_H
+
+#include <math.h>
+#include "source.h"
+
+/* Sums side by side, so that one addition need not wait for the last. */
+#define SERVICE_LANES 4
+/* Points whose distances are looked at before those within reach are added up. */
+#define SERVICE_BLOCK 1024
+#define SERVICE_CHUNK 2048
+
+/* What a matrix read as float32 is compared with, side by side: its values are exact in float32. */
+typedef struct {
+    float first, second;
+    int32_t nearest;
+    float unused; /* a power of two bytes: four points a cache line */
+} service_point;
+
+typedef struct {
+    ptrdiff_t n, k;
+    const double *weights; /* n, or NULL for ones */
+    double *first, *second; /* d1, d2; infinity where there is no such medoid */
+    float *second_single;    /* d2 once more, and all of a point, for a matrix read as float32; NULL otherwise */
+    service_point *packed;
+    int32_t *nearest, *next; /* their medoids */
+    double *removal;         /* R, k */
+} service;
+
+/* (d, slot) before (e, other)? Ties go to the lowest slot. */
+FC_INLINE int service_before(double d, int32_t slot, double e, int32_t other) {
+    return d < e || (d == e && slot < other);
+}
+
+FC_INLINE void service_offer(service *v, ptrdiff_t o, double d, int32_t slot) {
+    if (service_before(d, slot, v->first[o], v->nearest[o])) {
+        v->second[o] = v->first[o];
+        v->next[o] = v->nearest[o];
+        v->first[o] = d;
+        v->nearest[o] = slot;
+    } else if (service_before(d, slot, v->second[o], v->next[o])) {
+        v->second[o] = d;
+        v->next[o] = slot;
+    }
+}
+
+FC_INLINE void service_clear(service *v, ptrdiff_t o) {
+    v->first[o] = v->second[o] = INFINITY;
+    v->nearest[o] = v->next[o] = INT32_MAX;
+}
+
+/* The float32 copy of points [start, stop), if there is one. */
+static inline void service_round(const service *v, ptrdiff_t start, ptrdiff_t stop) {
+    for (ptrdiff_t o = start; v->second_single && o < stop; o++) {
+        v->second_single[o] = (float)v->second[o];
+        v->packed[o] = (service_point){(float)v->first[o], (float)v->second[o], v->nearest[o], 0};
+    }
+}
+
+/* Loss (at [0]) and removal losses (at [1 + i]) of points [start, stop). */
+static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t stop, double *sums) {
+    for (ptrdiff_t i = 0; i <= v->k; i++) sums[i] = 0;
+    for (ptrdiff_t o = start; o < stop; o++) {
+        const double w = v->weights ? v->weights[o] : 1.0;
+        if (v->nearest[o] == INT32_MAX) {
+            /* Its distances are undefined, and so is the loss; that is for the caller to report. */
+            v->nearest[o] = 0;
+            v->first[o] = NAN;
+        }
+        sums[0] += w * v->first[o];
+        if (v->k > 1) sums[1 + v->nearest[o]] += w * (v->second[o] - v->first[o]);
+    }
+    service_round(v, start, stop);
+}
+
+/* The two best of all medoids for points [start, stop), start a multiple of SOURCE_TILE; and their sums. */
+static inline void service_assign(const source *s, service *v, const int64_t *medoids, ptrdiff_t start, ptrdiff_t stop,
+                                  double *buffer, double *sums) {
+    for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
+        const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
+        for (ptrdiff_t o = at; o < at + count; o++) service_clear(v, o);
+        for (ptrdiff_t i = 0; i < v->k; i++) {
+            const double *d = source_tile(s, medoids[i], at, count, buffer);
+            for (ptrdiff_t o = 0; o < count; o++) service_offer(v, at + o, d[o], (int32_t)i);
+        }
+    }
+    service_sums(v, start, stop, sums);
+}
+
+/* The same after medoids[slot] has changed: only points that may have lost one of their two best look at all medoids. */
+static inline void service_swap(const source *s, service *v, const int64_t *medoids, ptrdiff_t slot, ptrdiff_t start,
+                                ptrdiff_t stop, double *buffer, double *sums) {
+    for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
+        const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
+        const double *d = source_tile(s, medoids[slot], at, count, buffer);
+        ptrdiff_t lost[SOURCE_TILE], n_lost = 0;
+        for (ptrdiff_t r = 0; r < count; r++) {
+            const ptrdiff_t o = at + r;
+            if (v->nearest[o] != slot && v->next[o] != slot) {
+                service_offer(v, o, d[r], (int32_t)slot);
+            } else if (v->next[o] == slot && service_before(d[r], (int32_t)slot, v->first[o], v->nearest[o])) {
+                v->second[o] = v->first[o];
+                v->next[o] = v->nearest[o];
+                v->first[o] = d[r];
+                v->nearest[o] = (int32_t)slot;
+            } else if (v->nearest[o] == slot && service_before(d[r], (int32_t)slot, v->second[o], v->next[o])) {
+                v->first[o] = d[r];
+            } else if (v->next[o] == slot && d[r] <= v->second[o]) {
+                v->second[o] = d[r];
+            } else {
+                lost[n_lost++] = o;
+            }
+        }
+        for (ptrdiff_t l = 0; l < n_lost; l++) service_clear(v, lost[l]);
+        for (ptrdiff_t i = 0; i < v->k && n_lost; i++) {
+            d = source_tile(s, medoids[i], at, count, buffer);
+            for (ptrdiff_t l = 0; l < n_lost; l++) service_offer(v, lost[l], d[lost[l] - at], (int32_t)i);
+        }
+    }
+    service_sums(v, start, stop, sums);
+}
+
+/* Doubles that E takes; what follows is on a cache line again, as tiles of metrics.h must be. */
+static inline ptrdiff_t service_own(ptrdiff_t k) { return (k * SERVICE_LANES + 7) / 8 * 8; }
+
+/* What one candidate's evaluation needs, per thread: k x SERVICE_LANES sums, a tile of distances, a block's points. */
+static inline size_t service_scratch_bytes(ptrdiff_t k) {
+    return (size_t)(service_own(k) + SOURCE_BUFFER) * sizeof(double) + (SERVICE_BLOCK + 64) * sizeof(int32_t);
+}
+
+/* A point within reach: its terms of S and E onto one lane. min(d, d1) - d1 is d - max(d, d1); a single maximum and a
+ * single minimum leave no branch, which would be taken by every second point. */
+#define SERVICE_ADD(REAL, d, first, second, medoid, w, shared, own)                                                    \
+    do {                                                                                                               \
+        const REAL high = (d) > (first) ? (d) : (first), capped = high < (second) ? high : (second);                   \
+        double *const at_ = (own) + (ptrdiff_t)(medoid)*SERVICE_LANES;                                                 \
+        shared += (w) * ((double)(d) - (double)high);                                                                  \
+        *at_ += (w) * ((double)capped - (double)(second));                                                             \
+    } while (0)
+
+/* The `found` points at[.] of a block that begins with point `base`; `row` is their distances, from `base` on. */
+FC_INLINE void service_add_single(const service *v, const float *row, ptrdiff_t base, const int32_t *at,
+                                  ptrdiff_t found, double *shared, double *own, int weighted) {
+    const service_point *points = v->packed + base;
+    const double *weights = weighted ? v->weights + base : NULL;
+    double sums[SERVICE_LANES];
+    for (int l = 0; l < SERVICE_LANES; l++) sums[l] = shared[l];
+    ptrdiff_t t = 0;
+    for (; t + SERVICE_LANES <= found; t += SERVICE_LANES) {
+        for (int l = 0; l < SERVICE_LANES; l++) {
+            const ptrdiff_t o = at[t + l];
+            const service_point *q = points + o;
+            const float d = row[o], first = q->first, second = q->second;
+            SERVICE_ADD(float, d, first, second, q->nearest, weighted ? weights[o] : 1.0, sums[l], own + l);
+        }
+    }
+    for (int l = 0; t + l < found; l++) {
+        const ptrdiff_t o = at[t + l];
+        const service_point *q = points + o;
+        const float d = row[o], first = q->first, second = q->second;
+        SERVICE_ADD(float, d, first, second, q->nearest, weighted ? weights[o] : 1.0, sums[l], own + l);
+    }
+    for (int l = 0; l < SERVICE_LANES; l++) shared[l] = sums[l];
+}
+
+/* The change of the loss if candidate c takes the best place; *slot becomes that place. k = 1 is service_sum's. */
+static inline double service_evaluate(const source *s, const service *v, ptrdiff_t c, char *scratch, ptrdiff_t *slot) {
+    double *own = (double *)scratch, *buffer = own + service_own(v->k);
+    int32_t *at = (int32_t *)(buffer + SOURCE_BUFFER);
+    double shared[SERVICE_LANES] = {0};
+    for (ptrdiff_t i = 0; i < v->k * SERVICE_LANES; i++) own[i] = 0;
+    if (v->second_single) {
+        const float *row = source_single_row(s, c), *reach = v->second_single;
+        for (ptrdiff_t base = 0; base < v->n; base += SERVICE_BLOCK) {
+            const ptrdiff_t count = v->n - base < SERVICE_BLOCK ? v->n - base : SERVICE_BLOCK;
+            ptrdiff_t found = 0, r = 0;
+            for (; r + VF_LANES <= count; r += VF_LANES) {
+                const vm within = vf_less(vf_load(row + base + r), vf_load(reach + base + r));
+                found += vi_store_where(at + found, (int32_t)r, within);
+            }
+            for (; r < count; r++) {
+                at[found] = (int32_t)r;
+                found += row[base + r] < reach[base + r];
+            }
+            if (v->weights) service_add_single(v, row + base, base, at, found, shared, own, 1);
+            else service_add_single(v, row + base, base, at, found, shared, own, 0);
+        }
+    } else {
+        for (ptrdiff_t base = 0; base < v->n; base += SOURCE_TILE) {
+            const ptrdiff_t count = v->n - base < SOURCE_TILE ? v->n - base : SOURCE_TILE;
+            const double *row = source_tile(s, c, base, count, buffer);
+            ptrdiff_t found = 0;
+            for (ptrdiff_t r = 0; r < count; r++) {
+                at[found] = (int32_t)r;
+                found += row[r] < v->second[base + r];
+            }
+            for (ptrdiff_t t = 0; t < found; t++) {
+                const ptrdiff_t o = base + at[t];
+                const double d = row[at[t]], first = v->first[o], second = v->second[o];
+                SERVICE_ADD(double, d, first, second, v->nearest[o], v->weights ? v->weights[o] : 1.0,
+                            shared[t % SERVICE_LANES], own + t % SERVICE_LANES);
+            }
+        }
+    }
+    double least = INFINITY, total = 0;
+    for (int l = 0; l < SERVICE_LANES; l++) total += shared[l];
+    for (ptrdiff_t i = 0; i < v->k; i++) {
+        double change = v->removal[i] + total;
+        for (int l = 0; l < SERVICE_LANES; l++) change += own[i * SERVICE_LANES + l];
+        if (change < least) {
+            least = change;
+            *slot = i;
+        }
+    }
+    return least;
+}
+
+/* The weighted sum of candidate c's dissimilarities to all points. */
+static inline double service_sum(const source *s, const double *weights, ptrdiff_t c, double *buffer) {
+    double lanes[8] = {0}, sum = 0;
+    for (ptrdiff_t at = 0; at < s->n_points; at += SOURCE_TILE) {
+        const ptrdiff_t count = s->n_points - at < SOURCE_TILE ? s->n_points - at : SOURCE_TILE;
+        const double *d = source_tile(s, c, at, count, buffer);
+        ptrdiff_t r = 0;
+        for (; r + 8 <= count; r += 8) {
+            for (int l = 0; l < 8; l++) lanes[l] += weights ? weights[at + r + l] * d[r + l] : d[r + l];
+        }
+        for (; r < count; r++) lanes[r % 8] += weights ? weights[at + r] * d[r] : d[r];
+    }
+    for (int l = 0; l < 8; l++) sum += lanes[l];
+    return sum;
+}
+
+#endif

@@ -1,0 +1,52 @@
+"""KMedoids as scikit-learn wants estimators, and as the kmedoids package has it."""
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastcluster_ext import cdist, kmedoids
+from fastcluster_ext.estimators import KMedoids
+
+ORDERED = "starts are drawn, and swaps are tried, in the order of the rows"
+
+
+def expected_failures(estimator):
+    if estimator.method == "pam":
+        return {}
+    return {"check_sample_weight_equivalence_on_dense_data": ORDERED}
+
+
+@parametrize_with_checks(
+    [
+        KMedoids(3, metric="manhattan", random_state=0),
+        KMedoids(3, metric="manhattan", method="pam", init="build"),
+    ],
+    expected_failed_checks=expected_failures,
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def test_is_kmedoids():
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    distances = cdist(X, X, "cityblock")
+    points = KMedoids(4, metric="manhattan", random_state=1).fit(X)
+    matrix = KMedoids(4, random_state=1).fit(distances)
+    result = kmedoids(X, 4, init="random", random_state=1)
+    for model in (points, matrix):
+        np.testing.assert_array_equal(
+            np.sort(model.labels_), np.sort(model.predict(X if model is points else distances))
+        )
+        assert model.inertia_ == pytest.approx(distances[:, model.medoid_indices_].min(axis=1).sum())
+    np.testing.assert_array_equal(points.medoid_indices_, result.medoids)
+    np.testing.assert_array_equal(points.predict(X), points.labels_)
+    np.testing.assert_array_equal(points.cluster_centers_, X[result.medoids])
+    assert matrix.cluster_centers_ is None
+    assert points.transform(X).shape == (200, 4)
+
+
+def test_attributes_are_those_of_the_kmedoids_package():
+    peer = pytest.importorskip("kmedoids")
+    theirs = peer.KMedoids(3, random_state=0).get_params()
+    ours = KMedoids(3, random_state=0).get_params()
+    assert theirs.items() <= ours.items()

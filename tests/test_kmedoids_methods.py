@@ -1,0 +1,287 @@
+"""k-medoids against worked examples, R, the kmedoids package and brute force."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastcluster_ext import cdist, cluster_spread, kmedoids, silhouette_samples
+
+DATA = Path(__file__).parent / "data"
+R_FIXTURES = json.loads((DATA / "pam.json").read_text())
+SWAPPING = ("fasterpam", "fastpam1", "pam")
+
+
+def blobs(n, p, seed=0, n_blobs=6):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n_blobs, p))[rng.integers(0, n_blobs, n)] * 5 + rng.normal(size=(n, p))
+
+
+def loss_of(distances, medoids, weights=None):
+    return float(
+        np.average(distances[:, medoids].min(axis=1), weights=weights)
+        * (len(distances) if weights is None else np.sum(weights))
+    )
+
+
+def best_swap(distances, medoids, weights=None):
+    """Least loss of all states one swap away, by brute force."""
+    return min(
+        loss_of(distances, [*medoids[:i], c, *medoids[i + 1 :]], weights)
+        for i, c in itertools.product(range(len(medoids)), range(len(distances)))
+    )
+
+
+def test_voronoi_iteration_by_hand():
+    X = [[0, 2], [1, 1], [2, 0], [1, 3], [2, 3], [5, 5], [6, 6], [7, 7]]
+    result = kmedoids(X, 2, init=[1, 4], method="alternate", max_iter=1, history=True)
+    start, first = result.history
+    second = np.flatnonzero(start.labels == 1)
+    sums = cdist(np.array(X)[second], np.array(X)[second], "cityblock").sum(axis=1)
+    assert sums.tolist() == [25, 22, 17, 19, 25]
+    assert np.array(X)[first.medoids].tolist() == [[1, 1], [5, 5]]
+    assert result.sizes.tolist() == [5, 3]
+
+
+def test_swap_by_hand():
+    X = [[8, 7], [3, 7], [4, 9], [9, 6], [8, 5], [5, 8], [7, 3], [8, 4], [7, 5], [4, 5]]
+    assert kmedoids(X, 2, init=[9, 4], max_iter=0).loss == 20
+    assert kmedoids(X, 2, init=[9, 7], max_iter=0).loss == 22
+    result = kmedoids(X, 2, init=[9, 4], method="pam", history=True)
+    assert [step.loss for step in result.history] == [20, 18]
+    assert result.history[1].swapped == (9, 1)
+    assert result.loss == 18
+    assert result.converged
+
+
+@pytest.mark.parametrize("name", R_FIXTURES)
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_pam_is_that_of_r(name, precomputed):
+    fixture = R_FIXTURES[name]
+    X = np.array(fixture["X"])
+    metric = fixture["metric"]
+    data = cdist(X, X, metric) if precomputed else X
+    named = "precomputed" if precomputed else metric
+    start = {"init": fixture["start"]} if fixture["start"] else {}
+    result = kmedoids(data, fixture["k"], metric=named, method="pam", **start)
+    assert sorted(result.medoids) == sorted(fixture["medoids"])
+    assert result.loss / len(X) == pytest.approx(fixture["objective"][1], rel=1e-12)
+    order = [result.medoids.tolist().index(medoid) for medoid in fixture["medoids"]]
+    assert [order.index(label) for label in result.labels] == fixture["labels"]
+    assert result.sizes[order].tolist() == fixture["size"]
+    np.testing.assert_allclose((result.cluster_loss / result.sizes)[order], fixture["av_diss"], rtol=1e-12)
+    spread = cluster_spread(data, result.labels, metric=named)
+    np.testing.assert_allclose(spread.diameter[order], fixture["diameter"], rtol=1e-12)
+    np.testing.assert_allclose(spread.separation[order], fixture["separation"], rtol=1e-12)
+    assert spread.isolation[order].tolist() == fixture["isolation"]
+    np.testing.assert_allclose(silhouette_samples(data, result.labels, metric=named), fixture["silhouette"], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", SWAPPING)
+@pytest.mark.parametrize("metric", ["manhattan", "euclidean", "sqeuclidean", "chebyshev", "canberra"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_no_swap_improves_and_points_equal_their_matrix(method, metric, weighted):
+    X = blobs(120, 3)
+    rng = np.random.default_rng(1)
+    weights = rng.integers(1, 5, len(X)).astype(float) if weighted else None
+    distances = cdist(X, X, metric)
+    start = rng.permutation(len(X))[:5]
+    result = kmedoids(X, 5, metric=metric, method=method, init=start, sample_weight=weights)
+    same = kmedoids(distances, 5, metric="precomputed", method=method, init=start, sample_weight=weights)
+    np.testing.assert_array_equal(result.medoids, same.medoids)
+    np.testing.assert_array_equal(result.labels, same.labels)
+    assert result.loss == same.loss
+    assert result.loss == pytest.approx(loss_of(distances, result.medoids, weights), rel=1e-12)
+    assert best_swap(distances, list(result.medoids), weights) >= result.loss * (1 - 1e-9)
+    assert result.converged
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "fastpam1"])
+def test_loss_is_that_of_the_kmedoids_package(method):
+    peer = pytest.importorskip("kmedoids")
+    ours, theirs = [], []
+    for seed in range(20):
+        X = blobs(300, 2, seed)
+        distances = cdist(X, X, "cityblock")
+        start = np.random.default_rng(seed).permutation(len(X))[:6]
+        ours.append(kmedoids(X, 6, method=method, init=start).loss)
+        settings_ = {"n_cpu": 1} if method == "fasterpam" else {}
+        theirs.append(getattr(peer, method)(distances, start.astype(np.uint64), **settings_).loss)
+    assert np.max(np.array(ours) / theirs) <= 1.01
+    assert np.mean(ours) <= np.mean(theirs) * (1 + 1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(2, 40).flatmap(
+        lambda n: st.tuples(
+            st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=n, max_size=n, unique=True),
+            st.integers(1, min(n, 6)),
+            st.lists(st.integers(1, 3), min_size=n, max_size=n),
+        )
+    ),
+    st.sampled_from(["fasterpam", "fastpam1", "alternate"]),
+)
+def test_weights_are_repeated_rows(problem, method):
+    points, k, weights = problem
+    X = np.array(points, dtype=float)
+    repeated = np.repeat(X, weights, axis=0)
+    first = np.cumsum(weights) - weights
+    weighted = kmedoids(X, k, method=method, init=np.arange(k), sample_weight=weights)
+    plain = kmedoids(repeated, k, method=method, init=first[np.arange(k)])
+    assert weighted.loss == pytest.approx(plain.loss, rel=1e-12)
+    np.testing.assert_array_equal(weighted.centers, plain.centers)
+    np.testing.assert_array_equal(np.repeat(weighted.labels, weights), plain.labels)
+    np.testing.assert_array_equal(weighted.cluster_weights, plain.sizes)
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "pam", "alternate", "clara", "clarans", "onebatch"])
+@pytest.mark.parametrize("init", ["build", "random", "k-medoids++", "lab", "sample", "first"])
+def test_every_method_from_every_start(method, init):
+    X = blobs(400, 2)
+    distances = cdist(X, X, "cityblock")
+    result = kmedoids(X, 6, method=method, init=init, random_state=3, sample_size=100)
+    assert len(set(result.medoids.tolist())) == 6
+    assert result.loss == pytest.approx(loss_of(distances, result.medoids))
+    np.testing.assert_array_equal(result.labels, distances[:, result.medoids].argmin(axis=1))
+    again = kmedoids(X, 6, method=method, init=init, random_state=3, sample_size=100, n_threads=1)
+    np.testing.assert_array_equal(result.medoids, again.medoids)
+    best = kmedoids(X, 6, method="pam").loss
+    assert result.loss <= best * (3.0 if method == "alternate" else 1.3)
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "pam", "alternate", "clara", "clarans"])
+def test_threads_do_not_matter(method):
+    X = blobs(5000, 3).astype(np.float32)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    results = [
+        kmedoids(X, 5, method=method, init=range(5), sample_weight=weights, random_state=0, n_threads=n)
+        for n in (1, 2, 5)
+    ]
+    for result in results[1:]:
+        np.testing.assert_array_equal(result.medoids, results[0].medoids)
+        assert result.loss == results[0].loss
+        assert result.n_swap == results[0].n_swap
+
+
+@pytest.mark.parametrize(
+    "dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "f2", "f4", "f8", ">f4", ">i4"]
+)
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+def test_matrices_of_every_type_and_layout(dtype, layout):
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 30, (90, 2))
+    expected = cdist(points, points, "cityblock")
+    wanted = kmedoids(expected, 4, metric="precomputed", init=[0, 1, 2, 3])
+    matrix = np.asarray(expected, dtype=dtype, order="F" if layout == "F" else "C")
+    if layout == "strided":
+        wide = np.zeros((180, 270), dtype=dtype)
+        wide[::2, ::3] = matrix
+        matrix = wide[::2, ::3]
+    matrix.flags.writeable = False
+    result = kmedoids(matrix, 4, metric="precomputed", init=[0, 1, 2, 3])
+    np.testing.assert_array_equal(result.medoids, wanted.medoids)
+    assert result.loss == wanted.loss
+    assert result.centers is None
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64"])
+def test_points_far_from_the_origin(dtype):
+    X = (np.random.default_rng(0).integers(0, 100, (500, 3)) + (0 if dtype == "uint8" else 60000)).astype(dtype)
+    X = np.unique(X, axis=0)
+    distances = cdist(X, X, "cityblock")
+    result = kmedoids(X, 7, init=range(7))
+    same = kmedoids(distances, 7, metric="precomputed", init=range(7))
+    np.testing.assert_array_equal(result.medoids, same.medoids)
+    assert result.loss == same.loss
+
+
+def test_many_features_and_one():
+    for p in (1, 2, 4, 5, 70):
+        X = blobs(150, p)
+        distances = cdist(X, X, "euclidean")
+        result = kmedoids(X, 4, metric="euclidean", init=range(4))
+        same = kmedoids(distances, 4, metric="precomputed", init=range(4))
+        np.testing.assert_array_equal(result.medoids, same.medoids)
+
+
+def test_one_cluster_and_all_clusters():
+    X = blobs(50, 2)
+    distances = cdist(X, X, "cityblock")
+    for method in SWAPPING:
+        assert kmedoids(X, 1, method=method).medoids.tolist() == [distances.sum(axis=1).argmin()]
+    everything = kmedoids(X, 50, method="fasterpam", random_state=0)
+    assert everything.loss == 0
+    assert sorted(everything.medoids) == list(range(50))
+
+
+def test_history_and_callback():
+    X = blobs(300, 2)
+    steps = []
+    result = kmedoids(X, 5, init="first", history=True, callback=steps.append)
+    assert len(steps) == len(result.history) == result.n_swap + 1
+    losses = [step.loss for step in result.history]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] == result.loss
+    np.testing.assert_array_equal(result.history[-1].labels, result.labels)
+    stopped = kmedoids(X, 5, init="first", callback=lambda step: step.iteration == 2)
+    assert stopped.n_swap == 2
+    assert not stopped.converged
+    np.testing.assert_array_equal(stopped.medoids, result.history[2].medoids)
+
+
+def test_restarts_keep_the_best():
+    X = blobs(300, 2)
+    one = kmedoids(X, 6, method="alternate", init="random", random_state=0)
+    several = kmedoids(X, 6, method="alternate", init="random", n_init=8, random_state=0)
+    assert several.loss < one.loss
+    with pytest.warns(RuntimeWarning, match="n_init"):
+        kmedoids(X, 2, init=[0, 1], n_init=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"k": 0}, ValueError, "k must be"),
+        ({"k": 21}, ValueError, "k must be at most the number of points"),
+        ({"k": 2.5}, TypeError, "k must be an integer"),
+        ({"method": "pem"}, ValueError, "method must be one of"),
+        ({"metric": "no"}, ValueError, "metric"),
+        ({"init": "no"}, ValueError, "init must be one of"),
+        ({"init": [0, 0, 1]}, ValueError, "more than once"),
+        ({"init": [0, 1]}, ValueError, "shape"),
+        ({"init": [0, 1, 20]}, ValueError, "rows of X"),
+        ({"init": [0.5, 1, 2]}, TypeError, "integers"),
+        ({"sample_weight": -np.ones(20)}, ValueError, "sample_weight"),
+        ({"max_iter": -1}, ValueError, "max_iter"),
+        ({"callback": 3}, TypeError, "callback"),
+    ],
+)
+def test_bad_arguments(change, error, message):
+    arguments = {"X": blobs(20, 2), "k": 3} | change
+    with pytest.raises(error, match=message):
+        kmedoids(arguments.pop("X"), arguments.pop("k"), **arguments)
+
+
+def test_bad_matrices():
+    good = cdist(blobs(100, 2), blobs(100, 2), "cityblock")
+    for change, message in [
+        (lambda d: d[:50], "square"),
+        (lambda d: np.where(np.arange(100) == 71, d + 1, d), "not symmetric"),
+        (lambda d: -d, "finite and >= 0"),
+        (lambda d: np.where(d == d.max(), np.nan, d), "nan"),
+        (lambda d: np.where(d == d.max(), np.inf, d), "inf"),
+    ]:
+        for dtype in (np.float32, np.float64):
+            with pytest.raises(ValueError, match=message):
+                kmedoids(change(good).astype(dtype), 3, metric="precomputed")
+    with pytest.raises(TypeError, match="real numbers"):
+        kmedoids(good.astype(complex), 3, metric="precomputed")
+    with pytest.raises(ValueError, match="distinct"):
+        kmedoids(np.ones((30, 2)), 2)
+    with pytest.raises(FloatingPointError, match="undefined"):
+        kmedoids(np.vstack([np.zeros(2), blobs(20, 2)]), 2, metric="cosine", init=[1, 2])
