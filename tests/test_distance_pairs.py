@@ -324,7 +324,8 @@ class Interrupt(Exception): pass
 def interrupt(number, frame):
     raise Interrupt
 signal.signal(signal.SIGALRM, interrupt)
-wide, narrow = np.ones((6000, 8000), "f4"), np.random.default_rng(0).normal(size=(400_000, 3))
+draw = np.random.default_rng(0)
+wide, narrow = draw.random((6000, 8000), "f4"), draw.normal(size=(400_000, 3))
 place = np.empty((400_000, 100))
 calls = {
     "pdist": lambda: pdist(wide),

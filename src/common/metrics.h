@@ -113,9 +113,14 @@ static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdi
 }
 
 /* Points a side of a tile that suits n_features: of short rows a flat one, whose sums stay in L1 and go out in long
- * runs; of long rows a square one, which reuses both sides. Eight rows are a quarter of a panel. */
-static inline ptrdiff_t metric_tile_rows(const metric *m) { return m->n_features <= METRIC_FEATURES ? 8 : 64; }
-static inline ptrdiff_t metric_tile_columns(const metric *m) { return m->n_features <= METRIC_FEATURES ? 256 : 64; }
+ * runs; of long rows a square one, which reuses both sides; of long rows whose every term is dear a small one, soon done.
+ * Eight rows are a quarter of a panel. */
+static inline ptrdiff_t metric_tile_rows(const metric *m) {
+    return m->n_features <= METRIC_FEATURES || m->code == METRIC_MINKOWSKI ? 8 : 64;
+}
+static inline ptrdiff_t metric_tile_columns(const metric *m) {
+    return m->n_features <= METRIC_FEATURES ? 256 : m->code == METRIC_MINKOWSKI ? METRIC_PANEL : 64;
+}
 
 /* What a pair of points costs, in multiply-adds, about; for cutting work up. */
 static inline double metric_work(const metric *m) {
