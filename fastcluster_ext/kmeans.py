@@ -33,7 +33,7 @@ _PRINTED_CLUSTERS = 20
 _BOX_MOST_COLUMNS = 4
 _BOX_LEAST_POINTS = 4096
 _BOX_EXPECTED_ITERATIONS = 20  # of one run; most runs take more
-_BOX_LEAST_WORK = 640  # iterations x centers
+_BOX_LEAST_WORK = 160  # iterations x centers
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int32_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
@@ -50,22 +50,27 @@ cdef extern from "kmeans/lloyd.h" nogil:
 
 cdef extern from "common/kdtree.h" nogil:
     enum:
-        KDTREE_TILE
+        KDTREE_FAN
+        KDTREE_LEVELS
         KDTREE_MOST_COLUMNS
-    ctypedef struct kdtree_node:
+        KDTREE_TILE
+    ctypedef struct kdtree_fan:
         pass
-    ctypedef struct kdtree:
-        ptrdiff_t p
-        ptrdiff_t depth
-        kdtree_node* nodes
-        double* shift
-    void kdtree_split(kdtree* tree, ptrdiff_t node, float* sample, ptrdiff_t begin, ptrdiff_t end) noexcept
-    void kdtree_descend(const kdtree* tree, const matrix* points, ptrdiff_t start, ptrdiff_t stop, float* columns,
-                        uint32_t* leaves) noexcept
-    void kdtree_count(const uint32_t* leaves, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_leaves,
-                      ptrdiff_t* counts) noexcept
-    void kdtree_scatter(const uint32_t* leaves, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
-                        ptrdiff_t* places, char* sorted, uint32_t* order) noexcept
+    ctypedef struct kdtree_worker:
+        float* columns
+        float* sample
+        double* row
+    void kdtree_fan_plan(kdtree_fan* fan, int levels, const matrix* points, ptrdiff_t start, ptrdiff_t count,
+                         const double* shift, float* sample, double* row) noexcept
+    void kdtree_descend(const kdtree_fan* fan, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
+                        const double* shift, float* columns, uint8_t* leaves, ptrdiff_t* counts) noexcept
+    void kdtree_scatter(const uint8_t* leaves, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
+                        const uint32_t* numbers, ptrdiff_t* places, char* sorted, uint32_t* order) noexcept
+    size_t kdtree_worker_bytes(ptrdiff_t p, ptrdiff_t row_bytes, ptrdiff_t most_rows) noexcept
+    void kdtree_worker_place(kdtree_worker* worker, ptrdiff_t p, ptrdiff_t row_bytes, ptrdiff_t most_rows,
+                             char* memory) noexcept
+    void kdtree_split(kdtree_worker* worker, const matrix* points, ptrdiff_t start, ptrdiff_t stop, int levels,
+                      const double* shift, uint32_t* order, ptrdiff_t* leaf_rows) noexcept
 
 
 cdef extern from "kmeans/filtering.h" nogil:
@@ -96,8 +101,9 @@ cdef extern from "kmeans/filtering.h" nogil:
 
 cdef enum:
     BOX_ROWS = 512          # rows a leaf, about; of 128 to 2048, 512 is within 10 % of the best at k = 16 and 256
-    BOX_SAMPLE_PER_LEAF = 4
-    BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
+    BOX_SEGMENTS = 16       # ranges of rows that are distributed over the buckets independently
+    BOX_CROWD = 4           # buckets of more times the mean number of rows, mostly equal ones, are not split further
+    BOX_FEW_CENTERS = 32    # up to which labels, which go to scattered places here, are found quicker in the rows' order
     BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
 
 
@@ -294,10 +300,12 @@ cdef class BoxSearch(PlainSearch):
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
-        while (n >> depth) > BOX_ROWS:
+        if p > KDTREE_MOST_COLUMNS:
+            raise ValueError(f"points must have at most {KDTREE_MOST_COLUMNS} columns to be ordered, got {p}")
+        while (n >> depth) > BOX_ROWS and depth < 2 * KDTREE_LEVELS:
             depth += 1
         self.tree.p, self.tree.depth = p, depth
-        self._sort(_plant(&self.points, depth))
+        self._sort()
         self.tasks = 1 << min(depth, BOX_TASK_DEPTH)
         self.worker_size = padded(box_worker_bytes(k, p, depth))
         self.tasks_a_slice = min(self.tasks, max(<ptrdiff_t>(2 * n_threads),
@@ -309,52 +317,79 @@ cdef class BoxSearch(PlainSearch):
         self.everything = np.arange(k, dtype=np.int32)
         self.keep = (self.keep, memory)
 
-    cdef int _sort(self, _Plan plan) except -1:
-        """Order the rows by leaf, and fill in boxes and sums."""
-        cdef ptrdiff_t n = self.points.n_rows, p = self.p, leaves = 1 << self.tree.depth, segment, leaf, place, count
-        cdef ptrdiff_t a_segment = (n + BOX_SEGMENTS - 1) // BOX_SEGMENTS, item
-        cdef uint32_t[::1] leaf_of = np.empty(n, dtype=np.uint32), order = np.empty(n, dtype=np.uint32)
-        cdef ptrdiff_t[:, ::1] places = np.empty((BOX_SEGMENTS, leaves), dtype=np.intp)
-        cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
+    cdef int _sort(self) except -1:
+        """Order the rows by leaf, and fill in boxes and sums: all rows over buckets first, then bucket by bucket."""
+        cdef ptrdiff_t n = self.points.n_rows, p = self.p, leaves = 1 << self.tree.depth, segment, bucket, place, count
+        cdef int levels = <int>(self.tree.depth + 1) // 2, rest = <int>self.tree.depth - levels
+        cdef ptrdiff_t buckets = 1 << levels, a_segment = (n + BOX_SEGMENTS - 1) // BOX_SEGMENTS
+        cdef ptrdiff_t row_bytes = p << <int>self.points.dtype
+        cdef double[::1] shift = np.empty(p), boxes = np.empty(4 * leaves * p)
+        cdef double[::1] sums = np.empty(2 * leaves * sums_stride(p))
         cdef double[::1] weights = None if self.weights == NULL else np.empty(n)
-        cdef double* sorted_weights = NULL if self.weights == NULL else &weights[0]
-        cdef double[::1] boxes = np.empty(4 * leaves * p), sums = np.empty(2 * leaves * sums_stride(p))
-        item = 1 << <int>self.points.dtype
-        cdef unsigned char[::1] rows = np.empty(n * p * item, dtype=np.uint8)
-        with nogil:
-            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
-                kdtree_descend(&plan.tree, &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
-                               <float*>(self.scratch + threadid() * self.scratch_size), &leaf_of[0])
-                kdtree_count(&leaf_of[0], min(segment * a_segment, n), min((segment + 1) * a_segment, n), leaves,
-                             &places[segment, 0])
-            place = 0
-            for leaf in range(leaves):
-                leaf_rows[leaf] = place
-                for segment in range(BOX_SEGMENTS):
-                    count = places[segment, leaf]
-                    places[segment, leaf] = place
-                    place += count
-            leaf_rows[leaves] = place
-            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
-                kdtree_scatter(&leaf_of[0], &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
-                               &places[segment, 0], <char*>&rows[0], &order[0])
-            if self.weights != NULL:
-                for place in range(n):
-                    sorted_weights[place] = self.weights[order[place]]
-        PyErr_CheckSignals()
+        cdef uint8_t[::1] bucket_of = np.empty(n, dtype=np.uint8), rows = np.empty(n * row_bytes, dtype=np.uint8)
+        cdef uint32_t[::1] order = np.empty(n, dtype=np.uint32)
+        cdef ptrdiff_t[:, ::1] places = np.empty((BOX_SEGMENTS, KDTREE_FAN), dtype=np.intp)
+        cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
+        cdef kdtree_fan fan
+        cdef kdtree_worker worker
+        cdef ptrdiff_t most = min(n, BOX_CROWD * (n // buckets + 1))
+        cdef size_t memory_size = padded(kdtree_worker_bytes(p, row_bytes, most))
+        cdef char* memory = <char*>scratch_allocate(memory_size * self.n_threads)
         self.tree.points = self.points
         self.tree.points.data = <const char*>&rows[0]
-        self.tree.points.row_stride, self.tree.points.column_stride = p * item, item
-        self.tree.weights, self.tree.order, self.tree.leaf_rows = sorted_weights, &order[0], &leaf_rows[0]
+        self.tree.points.row_stride, self.tree.points.column_stride = row_bytes, 1 << <int>self.points.dtype
+        self.tree.weights = NULL if self.weights == NULL else &weights[0]
+        self.tree.order, self.tree.leaf_rows = &order[0], &leaf_rows[0]
         self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
         self.keep = (rows.base, order.base, leaf_rows.base, boxes.base, sums.base, weights)
-        cdef ptrdiff_t a_part = (leaves + 63) // 64
-        with nogil:
-            for leaf in prange(0, leaves, a_part, num_threads=self.n_threads, schedule="dynamic"):
-                box_leaves(&self.tree, leaf, min(leaf + a_part, leaves))
-            box_inner(&self.tree)
-        PyErr_CheckSignals()
+        try:
+            memset(&fan, 0, sizeof(fan))
+            kdtree_worker_place(&worker, p, row_bytes, most, memory)
+            matrix_row_f64(&self.points, 0, &shift[0])
+            for place in range(p):
+                shift[place] = <float>shift[place]
+            kdtree_fan_plan(&fan, levels, &self.points, 0, n, &shift[0], worker.sample, worker.row)
+            with nogil:
+                for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
+                    kdtree_descend(&fan, &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
+                                   &shift[0], <float*>(memory + threadid() * memory_size),
+                                   &bucket_of[0] + min(segment * a_segment, n), &places[segment, 0])
+                place = 0
+                for bucket in range(buckets):
+                    leaf_rows[bucket << rest] = place
+                    for segment in range(BOX_SEGMENTS):
+                        count = places[segment, bucket]
+                        places[segment, bucket] = place
+                        place += count
+                leaf_rows[leaves] = n
+                for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
+                    kdtree_scatter(&bucket_of[0] + min(segment * a_segment, n), &self.points, min(segment * a_segment, n),
+                                   min((segment + 1) * a_segment, n), NULL, &places[segment, 0], <char*>&rows[0],
+                                   &order[0])
+            PyErr_CheckSignals()
+            with nogil:
+                for bucket in prange(buckets, num_threads=self.n_threads, schedule="dynamic"):
+                    self._split(memory + threadid() * memory_size, most, bucket, rest, &shift[0], &order[0],
+                                &leaf_rows[0])
+                box_inner(&self.tree)
+            PyErr_CheckSignals()
+        finally:
+            scratch_free(memory)
         return 0
+
+    cdef void _split(self, char* memory, ptrdiff_t most, ptrdiff_t bucket, int rest, const double* shift,
+                     uint32_t* order, ptrdiff_t* leaf_rows) noexcept nogil:
+        """The leaves of one bucket, with their boxes, sums and weights."""
+        cdef kdtree_worker worker
+        cdef ptrdiff_t first = bucket << rest, last = (bucket + 1) << rest, place
+        if rest > 0:
+            kdtree_worker_place(&worker, self.p, self.tree.points.row_stride, most, memory)
+            kdtree_split(&worker, &self.tree.points, leaf_rows[first], leaf_rows[last], rest, shift, order,
+                         leaf_rows + first)
+        if self.weights != NULL:
+            for place in range(leaf_rows[first], leaf_rows[last]):
+                (<double*>self.tree.weights)[place] = self.weights[order[place]]
+        box_leaves(&self.tree, first, last)
 
     cdef void _visit(self, ptrdiff_t task, int thread, ptrdiff_t slot, const double* centers,
                      int32_t* labels) noexcept nogil:
@@ -388,37 +423,10 @@ cdef class BoxSearch(PlainSearch):
         return self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        if self.k <= BOX_FEW_CENTERS:
+            return PlainSearch.assign(self, centers, costs, labels)
         costs[:, :] = 0
         return self._visit_all(centers, &labels[0], &costs[0, 0], self.k * COST_STRIDE)
-
-
-cdef class _Plan:
-    """A k-d tree and its memory."""
-
-    cdef:
-        kdtree tree
-        object keep
-
-
-cdef _Plan _plant(const matrix* points, ptrdiff_t depth):
-    """A tree of 2**depth leaves from an evenly spaced sample of the rows."""
-    cdef _Plan plan = _Plan()
-    cdef ptrdiff_t nodes = 1 << depth, p = points.n_columns, m = min(points.n_rows, BOX_SAMPLE_PER_LEAF * nodes), s, i
-    cdef double[::1] splits = np.zeros(nodes), shift = np.empty(p), row = np.empty(p)
-    cdef float[::1] sample = np.empty(m * p, dtype=np.float32)
-    plan.keep = (splits.base, shift.base)
-    plan.tree.p, plan.tree.depth = p, depth
-    plan.tree.nodes, plan.tree.shift = <kdtree_node*>&splits[0], &shift[0]
-    with nogil:
-        matrix_row_f64(points, 0, &row[0])
-        for i in range(p):
-            shift[i] = <float>row[i]
-        for s in range(m):
-            matrix_row_f64(points, <ptrdiff_t>(<double>s / m * points.n_rows), &row[0])
-            for i in range(p):
-                sample[s * p + i] = <float>(row[i] - shift[i])
-        kdtree_split(&plan.tree, 1, &sample[0], 0, m)
-    return plan
 
 
 cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept nogil:
