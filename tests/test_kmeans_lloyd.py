@@ -216,6 +216,23 @@ def test_equals_the_reference_to_the_last_bit_on_whole_numbers(p, dtype):
     assert result.converged
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("p", [1, 2, 3, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_iterations_over_crowded_points(p, weighted):
+    # Enough points and iterations to be ordered by a tree first; most points are equal, so that it cannot be balanced.
+    generator = np.random.default_rng(p)
+    X = clustered(40_000, p, 9, seed=p)
+    X[generator.random(len(X)) < 0.8] = X[0]
+    weights = generator.integers(0, 3, len(X)).astype(float) if weighted else None
+    init = X[-12:] + generator.normal(size=(12, p))
+    result = kmeans(X, 12, init=init, sample_weight=weights, max_iter=40, tol=0)
+    assert_consistent(X, result, weights)
+    expected = reference.lloyd(X, init, 40, weights=weights)
+    np.testing.assert_array_equal(result.labels, expected[0])
+    np.testing.assert_allclose(result.centers, expected[1], rtol=1e-10)
+
+
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_float32_far_from_the_origin(offset):
     X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)
