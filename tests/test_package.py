@@ -9,14 +9,15 @@ import pytest
 from processes import run_python
 
 import fastcluster_ext
-from fastcluster_ext import _config, _kernels
+from fastcluster_ext import _config, _kernels, _kmeans
 
 # Modules that open windows or end the process when they are imported.
 NOT_FOR_IMPORT = {"fastcluster_ext.__main__"}
 
 
 def public_modules():
-    found = pkgutil.iter_modules(fastcluster_ext.__path__, "fastcluster_ext.")
+    found = [*pkgutil.iter_modules(fastcluster_ext.__path__, "fastcluster_ext.")]
+    found += pkgutil.iter_modules(_kmeans.__path__, "fastcluster_ext._kmeans.")
     return ["fastcluster_ext", *sorted(m.name for m in found if m.name not in NOT_FOR_IMPORT and not m.ispkg)]
 
 

@@ -1,0 +1,64 @@
+"""Where k-means begins."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext import _kernels, _memory
+from fastcluster_ext._kmeans.problem import Problem, too_close
+from fastcluster_ext._kmeans.result import Floats
+from fastcluster_ext._random import Uniforms
+from fastcluster_ext._validation import Array
+
+__all__ = ["INITS", "draw_seeds", "seeds"]
+
+INITS = ("k-means++", "random")
+
+
+def draw_seeds(
+    points: Array, weights: Floats | None, k: int, uniforms: Uniforms, threads: int, trials: int | None = None
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Greedy k-means++."""
+    centers = np.empty((k, points.shape[1]))
+    indices = np.empty(k, dtype=np.int64)
+    drawn = uniforms((k, trials or 2 + int(np.log(k))))
+    closest = _memory.allocate(len(points), np.float64, "the distances to the nearest seed")
+    _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, closest, centers, indices, n_threads=threads)
+    if indices.min() < 0:
+        raise too_close(k)
+    return centers, indices
+
+
+def _draw_distinct_points(points: Array, weights: Floats | None, k: int, uniforms: Uniforms) -> Floats:
+    """Forgy's start: k distinct points, drawn in proportion to their weights."""
+    running = None if weights is None else np.cumsum(weights)
+    chosen: dict[bytes, int] = {}
+    # Almost every draw is new while k is small beside the number of distinct points.
+    for _ in range(10):
+        draws = uniforms(2 * k)
+        rows = (
+            (draws * len(points)).astype(np.int64)
+            if running is None
+            else np.searchsorted(running, draws * running[-1], side="right")
+        )
+        for row in np.minimum(rows, len(points) - 1):
+            if len(chosen) == k:
+                break
+            if weights is None or weights[row] > 0:
+                chosen.setdefault((points[row].astype(np.float64) + 0.0).tobytes(), int(row))
+        if len(chosen) == k:
+            return points[list(chosen.values())].astype(np.float64)
+    # Otherwise: all distinct points in random order, each by the least of exponential variables of its weight's rate.
+    distinct, owner = np.unique(points, axis=0, return_inverse=True)
+    shares = np.bincount(owner.reshape(-1), weights, minlength=len(distinct))
+    with np.errstate(divide="ignore"):
+        order = np.argsort(-np.log1p(-uniforms(len(distinct))) / shares, kind="stable")
+    return distinct[order[:k]].astype(np.float64)
+
+
+def seeds(problem: Problem, init: str, uniforms: Uniforms) -> Floats:
+    """Return initial centers, drawn as one of `INITS` says."""
+    if init == "random":
+        return _draw_distinct_points(problem.points, problem.weights, problem.k, uniforms)
+    return draw_seeds(problem.points, problem.weights, problem.k, uniforms, problem.threads)[0]
