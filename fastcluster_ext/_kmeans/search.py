@@ -52,9 +52,9 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
 def _bounds_pay(points: Array, k: int, iterations: int) -> bool:
     """Return whether keeping bounds of the distances to groups of centers pays.
 
-    Measured on 200 thousand points of 64 columns, k = 256, and 100 thousand of 128, k = 1024, ten iterations: of clusters
-    well apart a half to a third of the time without, of points without clusters a tenth more; at 16 columns, k = 64, twice
-    as much.
+    Measured on 200 thousand points of 64 columns, k = 256, and 100 thousand of 128, k = 1024, ten iterations: of
+    clusters well apart a half to a third of the time without, of points without clusters a tenth more; at 16 columns,
+    k = 64, twice as much.
     """
     n, p = points.shape
     return (
