@@ -1,5 +1,7 @@
 """Fast, exact clustering: compiled kernels behind a thin NumPy API."""
 
+from typing import Any
+
 from fastcluster_ext._config import show_config
 from fastcluster_ext.distance import cdist, nearest, pdist, squareform
 from fastcluster_ext.hierarchy import (
@@ -32,6 +34,9 @@ from fastcluster_ext.validity import (
 )
 
 __version__ = "0.1.0"
+
+# Not in __all__: they import scikit-learn.
+_ESTIMATORS = ("KMeans",)
 
 __all__ = [
     "ColorHistogram",
@@ -72,3 +77,11 @@ __all__ = [
     "squareform",
     "to_newick",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        from fastcluster_ext import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
