@@ -18,6 +18,7 @@ from fastcluster_ext.hierarchy import (
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
+from fastcluster_ext.stream import KMeansStream
 from fastcluster_ext.validity import (
     adjusted_rand_score,
     calinski_harabasz_score,
@@ -36,12 +37,13 @@ from fastcluster_ext.validity import (
 __version__ = "0.1.0"
 
 # Not in __all__: they import scikit-learn.
-_ESTIMATORS = ("KMeans",)
+_ESTIMATORS = ("KMeans", "MiniBatchKMeans")
 
 __all__ = [
     "ColorHistogram",
     "KMeansResult",
     "KMeansStep",
+    "KMeansStream",
     "KMedoidsResult",
     "KMedoidsStep",
     "QuantizedImage",

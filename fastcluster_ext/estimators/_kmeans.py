@@ -19,13 +19,13 @@ from fastcluster_ext._validation import Array, as_weights
 from fastcluster_ext.distance import cdist, nearest
 from fastcluster_ext.kmeans import _ALGORITHMS, KMeansResult, KMeansStep, kmeans
 
-__all__ = ["BaseKMeans", "KMeans"]
+__all__ = ["MERGED_ROWS", "BaseKMeans", "KMeans"]
 
 Floats = npt.NDArray[np.float64]
 
-# Up to so many rows, equal ones are merged and all are sorted. 1000 rows of ten features: 0.05 ms without ties in the
+# Up to so many rows, equal ones are merged and all are sorted. 1000 rows of ten features: 0.1 ms without ties in the
 # first column, 0.9 ms with; kmeans takes 1.4 ms for eight clusters of them.
-_MERGED_ROWS = 1000
+MERGED_ROWS = 1000
 
 
 class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
@@ -244,7 +244,7 @@ class KMeans(BaseKMeans):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        merged = len(points) <= _MERGED_ROWS
+        merged = len(points) <= MERGED_ROWS
         rows, row_weights = merge_equal_rows(points, weights) if merged else (points, weights)
         try:
             result = None if merged and len(rows) < self.n_clusters else self._best_run(points, rows, row_weights, init)
@@ -307,7 +307,7 @@ def merge_equal_rows(points: Array, weights: Floats | None) -> tuple[Array, Floa
     """Return the distinct rows of positive weight in ascending order, and their weights."""
     order = np.argsort(points[:, 0])
     first = points[order, 0]
-    if (first[1:] != first[:-1]).all():  # the other columns decide nothing: 20 times faster
+    if (first[1:] != first[:-1]).all():  # the other columns decide nothing: nine times faster
         rows, row_weights = points[order], np.ones(len(points)) if weights is None else weights[order]
     else:
         rows, owner = np.unique(points, axis=0, return_inverse=True)

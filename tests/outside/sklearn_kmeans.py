@@ -1,4 +1,4 @@
-r"""A pytest plugin that runs scikit-learn's own tests on this library's KMeans.
+r"""A pytest plugin that runs scikit-learn's own tests on this library's KMeans and MiniBatchKMeans.
 
     python -m pytest -c tests/outside/pytest.ini --rootdir . -p tests.outside.sklearn_kmeans \
         --pyargs sklearn.cluster.tests.test_k_means
@@ -12,7 +12,7 @@ import scipy.sparse
 import sklearn.cluster
 import sklearn.cluster._kmeans
 
-from fastcluster_ext.estimators import KMeans
+from fastcluster_ext.estimators import KMeans, MiniBatchKMeans
 
 # Tests that call scikit-learn's private functions, and so do not touch what is replaced or ask it for what it has not.
 PRIVATE = {
@@ -32,9 +32,10 @@ PRIVATE = {
 
 
 def pytest_configure(config):
-    """Replace the class before any test is collected."""
-    sklearn.cluster.KMeans = KMeans
-    sklearn.cluster._kmeans.KMeans = KMeans
+    """Replace the classes before any test is collected."""
+    for module in (sklearn.cluster, sklearn.cluster._kmeans):
+        module.KMeans = KMeans
+        module.MiniBatchKMeans = MiniBatchKMeans
 
 
 def pytest_collection_modifyitems(config, items):
