@@ -89,15 +89,18 @@ def test_clusters_of_two_features():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0", "1"]
 
 
-def test_clusters_of_many_features_are_projected_as_prcomp_does(iris):
+@pytest.mark.parametrize("wide", [False, True])
+def test_clusters_of_many_features_are_projected_on_principal_components(iris, wide):
     decomposition = pytest.importorskip("sklearn.decomposition")
-    expected = decomposition.PCA(2).fit(iris)
-    ax = clusters.clusters(iris, np.zeros(150, int))
+    points = np.concatenate([iris[::10], iris[::10] ** 2, np.sin(iris[::10]) + 50, iris[1::10]], axis=1)
+    points = points if wide else iris
+    expected = decomposition.PCA(2, svd_solver="full").fit(points)
+    ax = clusters.clusters(points, np.zeros(len(points), int))
     found = offsets(ax.collections[0])
     for axis in range(2):
-        theirs = expected.transform(iris)[:, axis]
+        theirs = expected.transform(points)[:, axis]
         sign = np.sign(found[0, axis] * theirs[0])
-        np.testing.assert_allclose(found[:, axis], sign * theirs, atol=1e-10)
+        np.testing.assert_allclose(found[:, axis], sign * theirs, atol=1e-8)
         share = expected.explained_variance_ratio_[axis]
         assert f"component {axis + 1} ({share:.1%})" == (ax.get_xlabel(), ax.get_ylabel())[axis]
 
@@ -124,6 +127,8 @@ def test_clusters_of_medoids_of_one_feature_and_of_many_points():
     assert len(offsets(centers)) == 12
     assert not offsets(drawn[0])[:, 1].any()
     assert ax.get_legend() is None
+    one_point = clusters.clusters([[1.0, 2.0, 3.0]], [0], ax=pyplot.figure().add_subplot())
+    np.testing.assert_array_equal(offsets(one_point.collections[0]), [[0.0, 0.0]])
 
 
 def test_voronoi_cells_are_what_is_nearest(iris):

@@ -59,7 +59,7 @@ def clusters(
 
     Notes
     -----
-    O(n p^2 + p^3) time for more than two features.
+    O(n p min(n, p)) time for more than two features.
 
     Examples
     --------
