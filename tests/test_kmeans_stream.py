@@ -5,6 +5,9 @@ import pickle
 import numpy as np
 import pytest
 import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from processes import run_python
 
 from fastcluster_ext import KMeansStream, nearest
@@ -48,6 +51,27 @@ def test_every_center_is_the_mean_of_what_was_assigned_to_it(p, k, dtype, weight
     np.testing.assert_array_equal(stream.cluster_weights, totals)
     assert (stream.n_steps, stream.n_points) == (4, 5000)
     np.testing.assert_array_equal(stream.predict(points), nearest(points, stream.centers)[0])
+
+
+@pytest.mark.kernel
+@settings(max_examples=60, deadline=None)
+@given(
+    points=arrays(
+        np.float64, st.tuples(st.integers(1, 600), st.integers(1, 6)), elements=st.integers(-3, 3).map(float)
+    ),
+    k=st.integers(1, 9),
+    seed=st.integers(0, 9),
+)
+def test_any_shape_and_any_ties(points, k, seed):
+    rng = np.random.default_rng(seed)
+    start = rng.integers(-3, 4, size=(k, points.shape[1])).astype(float)
+    weights = rng.integers(0, 3, size=len(points)).astype(float)
+    weights[0] = 1
+    stream = KMeansStream(k, init=start, reassignment_ratio=0).partial_fit(points, weights)
+    centers, totals = followed_by_hand([(points, weights)], start)
+    np.testing.assert_allclose(stream.centers, centers, atol=1e-12)
+    np.testing.assert_array_equal(stream.cluster_weights, totals)
+    assert stream.inertia == pytest.approx(reference.inertia(points, start, weights))
 
 
 @pytest.mark.kernel

@@ -250,7 +250,7 @@ def test_color_scatter_of_sixteen_bits_and_few_points(small):
     assert ax.get_xlim()[1] > 65535
 
 
-# --- bad input -------------------------------------------------------------------------------------------------------
+# --- axes and bad input ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -277,6 +277,28 @@ def test_color_scatter_of_sixteen_bits_and_few_points(small):
 def test_bad_input(draw, error, message):
     with pytest.raises(error, match=message):
         draw()
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: silhouette.silhouette(FIVE, [0, 0, 1, 1, 1], ax=ax),
+        lambda ax: clusters.clusters(FIVE, [0, 0, 1, 1, 1], ax=ax),
+        lambda ax: voronoi.voronoi(FIVE[:2], FIVE, ax=ax),
+        lambda ax: steps.steps(FIVE, kmeans(FIVE, 2, history=True), max_steps=1, ax=ax)[0],
+        lambda ax: palette.palette(quantize(np.eye(3, dtype=np.uint8), 2, random_state=0), ax=ax),
+    ],
+)
+def test_draws_where_it_is_told(draw):
+    there, elsewhere = pyplot.figure().subplots(1, 2)
+    assert draw(there) is there
+    assert there.has_data()
+    assert not elsewhere.has_data()
+
+
+def test_draws_in_space_where_it_is_told():
+    there = pyplot.figure().add_subplot(projection="3d")
+    assert color_scatter.color_scatter(np.eye(3, dtype=np.uint8), ax=there) is there
 
 
 def test_without_matplotlib_the_extra_is_named():

@@ -66,15 +66,17 @@ def steps(
     if len(points) != len(result.labels):
         raise ValueError(f"X must be the {len(result.labels)} points that were clustered, got {len(points)}")
     most = check_integer(max_steps, "max_steps", minimum=1)
-    shown = result.history if len(result.history) <= most else (*result.history[: most - 1], result.history[-1])
+    last = len(result.history) - 1
+    shown = [*range(min(most - 1, last)), last]
     panels = panels_for(ax, len(shown), columns=check_integer(columns, "columns", minimum=1))
     plane = Plane(points, result.feature_names)
     rows = even_rows(len(points), _MOST_POINTS)
     spots = plane.project(points[rows])
     colors = cluster_colors(len(result.centers))
-    for panel, step in zip(panels, shown, strict=True):
+    for panel, index in zip(panels, shown, strict=True):
+        step = result.history[index]
         assert step.labels is not None
-        following = result.history[step.iteration].centers if step.iteration < len(result.history) else result.centers
+        following = result.centers if index == last else result.history[index + 1].centers
         here, there = plane.project(step.centers), plane.project(following)
         panel.scatter(*spots.T, s=12, color=colors[step.labels[rows]], linewidths=0)
         panel.quiver(*here.T, *(there - here).T, angles="xy", scale_units="xy", scale=1, width=0.006, color="gray")
@@ -82,7 +84,7 @@ def steps(
         panel.set_title(f"{step.iteration}: inertia {step.inertia:.3g}", fontsize="small")
         panel.set(xlabel=plane.names[0], ylabel=plane.names[1])
     # All centers stay in view, also those that begin far away.
-    everything = np.concatenate([spots, *(plane.project(step.centers) for step in shown)])
+    everything = np.concatenate([spots, *(plane.project(result.history[index].centers) for index in shown)])
     low, high = everything.min(axis=0), everything.max(axis=0)
     margin = np.where(high > low, 0.06 * (high - low), 1.0)
     for panel in panels:
