@@ -116,7 +116,7 @@ class KMeansStream:
         self._points_since_reassignment = 0
 
     def fit(self, X: npt.ArrayLike, *, chunk_rows: int | None = None) -> KMeansStream:
-        """Go through the rows of an array once, chunk by chunk.
+        """Go through the rows of an array once, chunk by chunk, and go on from what the stream has seen before.
 
         Parameters
         ----------
@@ -155,8 +155,7 @@ class KMeansStream:
         points = as_points(X, n_threads=threads)
         weights = as_weights(sample_weight, len(points))
         if self.centers is None:
-            sample, sample_weights = draw_rows(points, weights, self.init_size, self._generator)
-            self.centers = draw_centers(sample, sample_weights, self.k, self.init, self._generator, threads)
+            self.centers = self._draw(points, weights, threads)
         elif self.centers.shape[1] != points.shape[1]:
             raise ValueError(f"X must have {self.centers.shape[1]} columns, as the centers, got {points.shape[1]}")
         labels, squared = nearest(points, self.centers, "sqeuclidean", n_threads=threads)
@@ -178,6 +177,16 @@ class KMeansStream:
         if self.centers is None:
             raise ValueError("there are no centers before the first chunk")
         return nearest(X, self.centers, n_threads=self.n_threads)[0]
+
+    def _draw(self, points: Array, weights: Floats | None, threads: int) -> Floats:
+        """Draw seeds from a sample of the rows, or from all if the sample has too few distinct ones."""
+        sample, sample_weights = draw_rows(points, weights, self.init_size, self._generator)
+        try:
+            return draw_centers(sample, sample_weights, self.k, self.init, self._generator, threads)
+        except ValueError:
+            if len(sample) == len(points):
+                raise
+        return draw_centers(points, weights, self.k, self.init, self._generator, threads)
 
     def _reassign(self, points: Array, weights: Floats | None) -> None:
         """Move the centers of little weight to points of the chunk, at most half as many as it has."""

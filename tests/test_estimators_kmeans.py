@@ -159,6 +159,15 @@ def test_same_bits_for_any_number_of_threads(dtype):
     assert fits[0] == fits[1] == fits[2]
 
 
+def test_pixels_are_predicted_as_any_points(photo):
+    pixels = photo[::20, ::20].reshape(-1, 3)
+    model = KMeans(16, random_state=0).fit(pixels)
+    labels = model.predict(pixels)
+    assert labels.dtype == np.int32
+    np.testing.assert_array_equal(labels, model.labels_)
+    np.testing.assert_array_equal(labels, model.predict(pixels.astype(float)))
+
+
 def test_verbose_shows_every_run(capsys):
     KMeans(3, init="random", n_init=2, tol=0, verbose=1, random_state=0).fit(blobs)
     shown = capsys.readouterr().out
@@ -195,5 +204,11 @@ def test_errors():
 def test_scikit_learn_is_imported_with_the_class_only():
     code = "import sys, fastcluster_ext; print('sklearn' in sys.modules); print(fastcluster_ext.KMeans().n_clusters)"
     assert run_python(code).stdout.split() == ["False", "8"]
+    code = (
+        "import sys; sys.modules['sklearn'] = None; import fastcluster_ext\n"
+        "try: fastcluster_ext.KMeans\n"
+        "except ImportError as error: print(error)"
+    )
+    assert run_python(code).stdout.strip() == "KMeans needs scikit-learn: pip install 'fastcluster_ext[sklearn]'"
     with pytest.raises(AttributeError, match="KMeens"):
         _ = fastcluster_ext.KMeens

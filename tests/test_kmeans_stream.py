@@ -156,6 +156,15 @@ def test_points_without_weight_are_no_seeds():
             assert stream.centers.max() < 200
 
 
+def test_seeds_come_from_all_rows_where_a_sample_has_too_few_distinct_ones():
+    points = np.zeros((5000, 2))
+    points[-3:] = [[1, 0], [0, 1], [1, 1]]
+    for init in ("k-means++", "random"):
+        stream = KMeansStream(4, init=init, init_size=50, reassignment_ratio=0, random_state=0).partial_fit(points)
+        assert stream.inertia == 0
+        assert sorted(stream.cluster_weights) == [1, 1, 1, 4997]
+
+
 def test_memory_map_in_bounded_memory(tmp_path):
     points = points_of(400_000, 16, np.float32)
     points.tofile(tmp_path / "points")

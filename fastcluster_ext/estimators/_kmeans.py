@@ -15,6 +15,8 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastcluster_ext._grouping import GroupedRows, groupable, pays
+from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, as_weights
 from fastcluster_ext.distance import cdist, nearest
 from fastcluster_ext.kmeans import _ALGORITHMS, KMeansResult, KMeansStep, kmeans
@@ -59,7 +61,11 @@ class BaseKMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def predict(self, X: Any) -> npt.NDArray[np.int32]:
         """Return the index of the nearest center of every row of X, the lowest where several are equally near."""
         check_is_fitted(self)
-        return nearest(self._validated(X, reset=False), self.cluster_centers_)[0]
+        points = self._validated(X, reset=False)
+        if not (groupable(points) and pays(points)):
+            return nearest(points, self.cluster_centers_)[0]
+        pixels = GroupedRows(points[np.newaxis], resolve_threads(None))
+        return pixels.expand(nearest(pixels.points, self.cluster_centers_)[0]).reshape(-1)
 
     def transform(self, X: Any) -> Any:
         """Return the (n, n_clusters) Euclidean distances of the rows of X to the centers."""
