@@ -1,5 +1,7 @@
 """Fast, exact clustering: compiled kernels behind a thin NumPy API."""
 
+from typing import Any
+
 from fastcluster_ext._config import show_config
 from fastcluster_ext.distance import cdist, nearest, pdist, squareform
 from fastcluster_ext.hierarchy import (
@@ -16,6 +18,7 @@ from fastcluster_ext.hierarchy import (
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
+from fastcluster_ext.stream import KMeansStream
 from fastcluster_ext.validity import (
     adjusted_rand_score,
     calinski_harabasz_score,
@@ -33,10 +36,14 @@ from fastcluster_ext.validity import (
 
 __version__ = "0.1.0"
 
+# Not in __all__: they import scikit-learn.
+_ESTIMATORS = ("KMeans", "MiniBatchKMeans")
+
 __all__ = [
     "ColorHistogram",
     "KMeansResult",
     "KMeansStep",
+    "KMeansStream",
     "KMedoidsResult",
     "KMedoidsStep",
     "QuantizedImage",
@@ -72,3 +79,11 @@ __all__ = [
     "squareform",
     "to_newick",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        from fastcluster_ext import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

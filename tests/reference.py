@@ -33,13 +33,23 @@ def cluster_weights(points, centers, weights=None):
     return np.bincount(nearest(points, centers), weights, minlength=len(centers)).astype(float)
 
 
-def refilled(points, centers, empty, weights, moved):
-    """Put the `empty` centers of `moved`, one after the other, onto the point farthest from all centers."""
+def refilled(points, centers, empty, weights, moved, means=False):
+    """Put the `empty` centers of `moved`, one after the other, onto the point farthest from all centers.
+
+    If the centers are `means`, the one of the cluster that the point is taken from is taken again.
+    """
     moved = moved.copy()
+    labels = nearest(points, centers)
     closest = squared_distances(points, centers).min(axis=1)
     for j in empty:
         cost = np.where(weights > 0, closest, -1.0)
         moved[j] = min(points[cost == cost.max()].tolist())  # of equals, the first in sorted order
+        equal = (points == moved[j]).all(axis=1)
+        donor = labels[equal][0]
+        labels[equal] = j
+        left = labels == donor
+        if means and weights[left].sum() > 0:
+            moved[donor] = (weights[left, np.newaxis] * points[left]).sum(axis=0) / weights[left].sum()
         closest = np.minimum(closest, squared_distances(points, moved[j : j + 1])[:, 0])
     return moved
 
@@ -55,7 +65,7 @@ def lloyd(points, centers, max_iter=300, tolerance=0.0, weights=None):
         for j in np.flatnonzero(filled):
             own = labels == j
             moved[j] = (weights[own, np.newaxis] * points[own]).sum(axis=0) / weights[own].sum()
-        moved = refilled(points, centers, np.flatnonzero(~filled), weights, moved)
+        moved = refilled(points, centers, np.flatnonzero(~filled), weights, moved, means=True)
         shift = ((moved - centers) ** 2).sum()
         centers = moved
         if shift <= tolerance:

@@ -530,6 +530,17 @@ def test_empty_clusters_are_refilled_with_the_points_that_cost_most(dtype, weigh
 
 
 @pytest.mark.kernel
+def test_a_refilled_cluster_takes_its_points_from_where_they_were():
+    # After one iteration, (0, 0) is the second center, and the first is the mean of the other three points.
+    X = np.array([[0, 0], [0.5, 0], [0.5, 1], [1, 1]])
+    for rows, weights in (([0, 1, 2, 3], None), ([0, 1, 2, 3], [2.0] * 4), ([0, 0, 1, 1, 2, 2, 3, 3], None)):
+        result = kmeans(X[rows], 2, init=[[0.5, 0.5], [3, 3]], sample_weight=weights, history=True)
+        np.testing.assert_allclose(result.history[1].centers, [[2 / 3, 2 / 3], [0, 0]])
+        np.testing.assert_array_equal(result.centers, [[0.75, 1], [0.25, 0]])
+        assert result.n_iter == 3
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("max_iter", [1, 2, 3, 300])
 @pytest.mark.parametrize("seed", range(6))
 def test_labels_and_centers_agree_after_any_iteration(seed, max_iter):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = {"AgglomerativeClustering": "_agglomerative", "KMedoids": "_kmedoids"}
+_MODULES = {
+    "AgglomerativeClustering": "_agglomerative",
+    "KMeans": "_kmeans",
+    "KMedoids": "_kmedoids",
+    "MiniBatchKMeans": "_minibatch",
+}
 
-__all__ = ["AgglomerativeClustering", "KMedoids"]
+__all__ = ["AgglomerativeClustering", "KMeans", "KMedoids", "MiniBatchKMeans"]
 
 
 def __getattr__(name: str) -> Any:

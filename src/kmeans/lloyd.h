@@ -93,4 +93,22 @@ static inline ptrdiff_t farthest_row(const matrix *points, const double *closest
     return farthest;
 }
 
+/* The rows equal to row `moved` go from their cluster to cluster `to`. Gives their weight, and that of the rows left. */
+static inline void take_equal_rows(const matrix *points, const double *weights, ptrdiff_t moved, int32_t to,
+                                   int32_t *labels, double *taken, double *left) {
+    const int32_t from = labels[moved];
+    *taken = *left = 0;
+    for (ptrdiff_t at = 0; at < points->n_rows; at++) {
+        if (labels[at] != from) continue;
+        const double weight = weights ? weights[at] : 1.0;
+        if (row_precedes(points, at, moved) || row_precedes(points, moved, at)) {
+            *left += weight;
+        } else {
+            *taken += weight;
+            if (at != moved) labels[at] = to;
+        }
+    }
+    labels[moved] = to;
+}
+
 #endif

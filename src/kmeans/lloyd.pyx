@@ -48,6 +48,8 @@ cdef extern from "kmeans/lloyd.h" nogil:
     void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
                       double* closest) noexcept
     ptrdiff_t farthest_row(const matrix* points, const double* closest, const double* weights) noexcept
+    void take_equal_rows(const matrix* points, const double* weights, ptrdiff_t moved, int32_t to, int32_t* labels,
+                         double* taken, double* left) noexcept
 
 
 cdef class PlainSearch:
@@ -136,13 +138,15 @@ cdef class PlainSearch:
         return 0
 
     cdef int _refill(self, const double[:, ::1] centers, const double[::1] cluster_weights,
-                     double[:, ::1] moved) except -1:
+                     double[:, ::1] moved, double[::1] totals=None) except -1:
         """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
 
         After each such move the cost of the rows is taken with the new center, so that two empty clusters never share
-        a place. O(n p) a move; none of the other centers changes.
+        a place. Where the `totals` of the clusters are given, the cluster that the row comes from loses it, and all
+        rows equal to it, unless it has no others; without them, no other center changes. O(n p) a move.
         """
-        cdef ptrdiff_t n = self.points.n_rows, j, chunk, farthest
+        cdef ptrdiff_t n = self.points.n_rows, stride = sums_stride(self.p), j, i, chunk, farthest, donor
+        cdef double taken, left
         cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
         cdef double[::1] closest = np.empty(n)
         self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
@@ -156,6 +160,13 @@ cdef class PlainSearch:
                 continue
             farthest = farthest_row(&self.points, &closest[0], self.weights)
             matrix_row_f64(&self.points, farthest, &moved[j, 0])
+            if totals is not None:
+                donor = labels[farthest]
+                take_equal_rows(&self.points, self.weights, farthest, <int32_t>j, &labels[0], &taken, &left)
+                if left > 0:
+                    for i in range(self.p):
+                        totals[donor * stride + i] -= taken * moved[j, i]
+                        moved[donor, i] = totals[donor * stride + i] / left
             with nogil:
                 for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
                     closer_chunk(&self.points, &moved[j, 0], chunk * self.rows, min((chunk + 1) * self.rows, n),
@@ -191,7 +202,7 @@ cdef class PlainSearch:
                 else:
                     empties = True
             if empties:
-                self._refill(centers, cluster_weights, moved)
+                self._refill(centers, cluster_weights, moved, totals)
             shift = 0
             for j in range(k):
                 for i in range(p):
