@@ -1,0 +1,127 @@
+"""Linkage of points without their distances: which method can do it, when it pays, and how the kernels are called."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext import _kernels, _validation
+from fastcluster_ext._validation import Array
+
+__all__ = ["merge_points", "pays", "possible"]
+
+_Floats = npt.NDArray[np.float64]
+
+
+class _Vector(NamedTuple):
+    code: int  # in src/hierarchy/vectors.pyx
+    rounds: bool  # reciprocal nearest neighbors, or else the closest pair first
+    squared: bool  # the heights are squared distances
+    weighted: bool = True  # they depend on weights
+
+
+# By method and metric.
+_VECTOR = {
+    ("ward", "euclidean"): _Vector(0, rounds=True, squared=False),
+    ("average", "sqeuclidean"): _Vector(1, rounds=True, squared=True),
+    ("weighted", "sqeuclidean"): _Vector(2, rounds=True, squared=True, weighted=False),
+    ("centroid", "euclidean"): _Vector(3, rounds=False, squared=False),
+    ("median", "euclidean"): _Vector(4, rounds=False, squared=False, weighted=False),
+}
+
+# Where the matrix fits, searching pays from so many points on, and up to so many columns.
+_LEAST_POINTS = 1000
+_MOST_COLUMNS = 8
+
+# Powers of numbers within these neither overflow nor vanish.
+_SAFE = (1e-60, 1e60)
+_MOST_WEIGHT_RATIO = 1e300
+
+
+def possible(method: str, metric: str) -> bool:
+    """Return whether this linkage can be had without a distance matrix."""
+    return (method, metric) in _VECTOR
+
+
+def pays(n: int, p: int) -> bool:
+    """Return whether n points of p columns are clustered sooner without the distance matrix."""
+    return n >= _LEAST_POINTS and p <= _MOST_COLUMNS
+
+
+def merge_points(
+    values: Array, method: str, metric: str, weights: _Floats | None, *, n_threads: int
+) -> tuple[npt.NDArray[np.int32], _Floats]:
+    """Return pairs (2, n - 1), an observation of both clusters of every merge, and heights (n - 1).
+
+    values: (n, p) finite; weights: (n,) positive, or None for ones. Not sorted by height, but for centroid and median
+    linkage, which must not be sorted.
+    """
+    kind = _VECTOR[method, metric]
+    points, scale = _scaled(values)
+    n = len(points)
+    sizes = np.ones(n) if weights is None or not kind.weighted else weights
+    pairs = np.empty((2, n - 1), np.int32)
+    heights = np.zeros(n - 1)
+    # Equal points merge at height 0 before anything else.
+    first = np.empty(n, np.int32)
+    _kernels.load("vectors").first_equal(points, first)
+    distinct = np.flatnonzero(first == np.arange(n)).astype(np.int32)
+    repeats = n - len(distinct)
+    if repeats:
+        again = np.flatnonzero(first != np.arange(n))
+        pairs[:, :repeats] = first[again], again
+        points = points[distinct]
+        sizes = np.bincount(first, weights=sizes, minlength=n)[distinct]
+    if len(distinct) == 1:
+        return pairs, heights
+    sizes, weight_scale = _scaled_weights(sizes)
+    merging = _kernels.load("vectors").Merging(points, sizes, kind.code, n_threads)
+    found, squares = np.empty((2, len(distinct) - 1), np.int32), heights[repeats:]
+    (merging.reciprocal if kind.rounds else merging.closest_first)(found, squares)
+    pairs[:, repeats:] = distinct[found] if repeats else found
+    with np.errstate(over="ignore"):
+        if kind.squared:
+            squares /= scale
+        else:
+            np.sqrt(squares, out=squares)
+            squares /= weight_scale if method == "ward" else 1.0
+        squares /= scale
+    if not np.isfinite(squares).all():
+        raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
+    return pairs, heights
+
+
+def _scaled(values: Array) -> tuple[_Floats, float]:
+    """Return the points as new contiguous float64, moved and multiplied by a power of two, and that factor.
+
+    A column far from 0 is moved towards it: centers are then as exact as the distances between them. It is moved only
+    where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is, for y / 2 <= x <= 2 y).
+    """
+    points = np.array(values, dtype=np.float64, order="C")
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle = low / 2 + high / 2
+    far = (np.sign(low) == np.sign(high)) & (
+        np.maximum(np.abs(low), np.abs(high)) <= 3 * np.minimum(np.abs(low), np.abs(high))
+    )
+    if far.any():
+        points -= np.where(far, middle, 0.0)
+    largest = float(np.max(np.abs(points)))
+    if largest == 0 or _SAFE[0] < largest < _SAFE[1]:
+        return points, 1.0
+    exponent = min(max(-math.frexp(largest)[1], -1022), 1000)
+    np.ldexp(points, exponent, out=points)
+    return points, math.ldexp(1.0, exponent)
+
+
+def _scaled_weights(weights: _Floats) -> tuple[_Floats, float]:
+    """Return weights times a power of four, and the root of that factor."""
+    least, most = float(weights.min()), float(weights.max())
+    if most > _MOST_WEIGHT_RATIO * least:
+        raise ValueError(f"weights must not differ by more than a factor of {_MOST_WEIGHT_RATIO:g}: {least} to {most}")
+    if _SAFE[0] < least and most < _SAFE[1]:
+        return np.ascontiguousarray(weights), 1.0
+    exponent = -math.frexp(most)[1] // 2
+    return np.ldexp(weights, 2 * exponent), math.ldexp(1.0, exponent)

@@ -1,0 +1,136 @@
+/* Clusters of points that merge: centers, weights, and who is nearest to whom.
+ *
+ * With f the first cluster's share of the two (of their weights, or one half), centers and variances of the merged one
+ * are
+ *
+ *     c = f c1 + (1 - f) c2        v = f v1 + (1 - f) v2 + f (1 - f) |c1 - c2|^2
+ *
+ * Average linkage of squared Euclidean distances is |c1 - c2|^2 + v1 + v2 with shares by weight, weighted linkage the
+ * same with halves; centroid and median linkage are |c1 - c2|^2 likewise; Ward's is 2 w1 w2 / (w1 + w2) |c1 - c2|^2.
+ */
+#ifndef FASTCLUSTER_EXT_VECTORS_H
+#define FASTCLUSTER_EXT_VECTORS_H
+
+#include "cluster_tree.h"
+
+typedef struct {
+    cluster_tree tree;
+    int halves, varied; /* shares are one half; dissimilarities have variances in them */
+    double *weights;
+    /* Of each cluster, by id: its nearest when it was searched for, and how far; the lists of whom it is nearest to. */
+    int32_t *nearest;
+    double *distances;
+    int32_t *first_admirer, *next_admirer;
+    /* How often the cluster of this id has been replaced; of `nearest`, at the time of the search. */
+    uint32_t *versions, *seen;
+} merging;
+
+enum { NOBODY = -1 };
+
+/* The nearest of each of `queries`, into `nearest` and `distances`; a nearest that is known bounds the search. */
+static inline void merging_search(merging *m, const int32_t *queries, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const int32_t id = queries[i], guess = m->nearest[id];
+        tree_nearest known = {INFINITY, INT32_MAX};
+        if (guess != NOBODY) {
+            known.id = guess;
+            known.distance = tree_between(&m->tree, id, guess);
+        }
+        const tree_nearest found = tree_search(&m->tree, id, known);
+        m->nearest[id] = found.id;
+        m->distances[id] = found.distance;
+    }
+}
+
+/* Enters those that have been searched for into the lists of their nearest. */
+static inline void merging_admire(merging *m, const int32_t *queries, ptrdiff_t count) {
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const int32_t id = queries[i], admired = m->nearest[id];
+        m->next_admirer[id] = m->first_admirer[admired];
+        m->first_admirer[admired] = id;
+    }
+}
+
+/* Clusters a and b become one, of the greater id; it takes the place of the heavier. */
+static inline int32_t merging_unite(merging *m, int32_t a, int32_t b) {
+    cluster_tree *tree = &m->tree;
+    const ptrdiff_t p = tree->p;
+    const int32_t merged = a > b ? a : b, other = a > b ? b : a;
+    const double weight = m->weights[a] + m->weights[b];
+    const int32_t heavy = m->weights[a] >= m->weights[b] ? a : b, light = heavy == a ? b : a;
+    const int32_t place = tree->place[heavy], freed = tree->place[light];
+    double *x = tree_point(tree, heavy), *y = tree_point(tree, light);
+    const double share = m->halves ? 0.5 : m->weights[heavy] / weight, rest = 1 - share;
+    double squared = 0;
+    for (ptrdiff_t c = 0; c < p; c++) {
+        const double difference = y[c * TREE_LEAF] - x[c * TREE_LEAF];
+        squared += difference * difference;
+        x[c * TREE_LEAF] += rest * difference;
+        y[c * TREE_LEAF] = INFINITY;
+    }
+    double *extra = x + p * TREE_LEAF, *freed_extra = y + p * TREE_LEAF;
+    if (tree->rule == TREE_WARD) *extra = 1 / weight;
+    else if (m->varied) *extra = share * *extra + rest * *freed_extra + share * rest * squared;
+    *freed_extra = tree_empty(tree->rule);
+    tree->ids[place] = merged;
+    tree->ids[freed] = -1;
+    tree->place[merged] = place;
+    tree->place[other] = -1;
+    m->weights[merged] = weight;
+    tree_refit(tree, place / TREE_LEAF);
+    if (freed / TREE_LEAF != place / TREE_LEAF) tree_refit(tree, freed / TREE_LEAF);
+    return merged;
+}
+
+/* After a and b have merged into `merged`: all to whom one of them was nearest go to `queries`, and it itself; returns
+ * how many there are now. */
+static inline ptrdiff_t merging_disappoint(merging *m, int32_t a, int32_t b, int32_t merged, int32_t *queries,
+                                           ptrdiff_t count) {
+    const int32_t both[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        for (int32_t x = m->first_admirer[both[i]]; x != NOBODY; x = m->next_admirer[x]) {
+            if (x == a || x == b) continue;
+            m->nearest[x] = merged;
+            queries[count++] = x;
+        }
+        m->first_admirer[both[i]] = NOBODY;
+    }
+    m->nearest[merged] = NOBODY;
+    queries[count++] = merged;
+    return count;
+}
+
+/* -- the closest pair first: a heap of what each cluster knew of its nearest -- */
+
+FC_INLINE int merging_before(tree_nearest a, tree_nearest b) {
+    return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
+}
+
+/* Lets the entry at `at` sink to where none below it comes before it. */
+static inline void merging_sink(tree_nearest *heap, ptrdiff_t size, ptrdiff_t at) {
+    const tree_nearest entry = heap[at];
+    for (ptrdiff_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
+        child += child + 1 < size && merging_before(heap[child + 1], heap[child]);
+        if (!merging_before(heap[child], entry)) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = entry;
+}
+
+/* Searches for the nearest of `id` and puts it at the top of the heap in place of what is there. */
+static inline void merging_search_top(merging *m, int32_t id, tree_nearest *heap, ptrdiff_t size) {
+    const int32_t guess = m->nearest[id];
+    if (guess != NOBODY && m->tree.place[guess] < 0) m->nearest[id] = NOBODY;
+    merging_search(m, &id, 1);
+    m->seen[id] = m->versions[m->nearest[id]];
+    heap[0] = (tree_nearest){m->distances[id], id};
+    merging_sink(heap, size, 0);
+}
+
+/* Entries of clusters that have merged, or have been entered again, are left in the heap until they come up. */
+static inline int merging_outdated(const merging *m, tree_nearest entry) {
+    return m->tree.place[entry.id] < 0 || m->distances[entry.id] != entry.distance;
+}
+
+#endif

@@ -1,0 +1,328 @@
+"""Agglomerative clustering of points in O(n) memory: no distance matrix, but searches in a tree of boxes.
+
+Reducible methods (ward; average and weighted on squared Euclidean distances): rounds of reciprocal nearest neighbors.
+All pairs that are each other's nearest merge at once. Since a merged cluster is never nearer to a third one than the
+nearer of its halves was, whoever was not nearest to one of the two keeps its nearest: only the others, and the merged
+ones, are searched again, in parallel. Rounding may break this between equals and leave a circle of clusters each nearest to the next;
+then all are searched again, after which the closest pair is reciprocal.
+
+Centroid and median: the closest pair merges first. Every cluster has looked for its nearest among all that there were
+at its time, so of every two clusters one at least knows that the other is no nearer than its nearest, and the least of
+these distances is the least of all. A cluster whose nearest has merged keeps the distance as a lower bound, and is
+searched again when that becomes the least.
+
+Cost: for points spread like those of photographs a small constant number of searches a cluster, each O(log n) or so in few
+dimensions; O(n^2) in many. Memory, beside the points: about 60 + 30 p bytes a cluster.
+
+Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
+implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 2000 (postponed searches, lower bounds).
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport prange
+from libc.stddef cimport ptrdiff_t, size_t
+from libc.stdint cimport int32_t, uint32_t
+
+from common.scratch cimport padded, scratch_allocate, scratch_free
+
+
+cdef extern from "hierarchy/clock.h" nogil:
+    double seconds() noexcept
+
+
+cdef extern from "hierarchy/cluster_tree.h" nogil:
+    enum:
+        TREE_LEAF
+
+    ctypedef enum tree_rule:
+        TREE_SUM
+        TREE_WARD
+
+    ctypedef struct cluster_tree:
+        tree_rule rule
+        ptrdiff_t p
+        ptrdiff_t depth
+        double* boxes
+        double* blocks
+        int32_t* ids
+        int32_t* place
+
+    ctypedef struct tree_key:
+        double key
+        int32_t row
+
+    ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
+    ptrdiff_t tree_depth(ptrdiff_t n) noexcept
+    void tree_split(const double* points, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node,
+                    tree_key* keys) noexcept
+    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* points, const double* extras, const int32_t* ids,
+                   const tree_key* keys, ptrdiff_t n) noexcept
+    void tree_fit_nodes(cluster_tree* tree) noexcept
+    ptrdiff_t tree_collect(const cluster_tree* tree, double* points, double* extras, int32_t* ids) noexcept
+
+
+cdef extern from "hierarchy/equal_rows.h" nogil:
+    ptrdiff_t equal_rows_slots(ptrdiff_t n) noexcept
+    void equal_rows(const double* points, ptrdiff_t n, ptrdiff_t p, int32_t* slots, int32_t* first) noexcept
+
+
+cdef extern from "hierarchy/vectors.h" nogil:
+    enum:
+        NOBODY
+
+    ctypedef struct merging:
+        cluster_tree tree
+        int halves
+        int varied
+        double* weights
+        int32_t* nearest
+        double* distances
+        int32_t* first_admirer
+        int32_t* next_admirer
+        uint32_t* versions
+        uint32_t* seen
+
+    ctypedef struct tree_nearest:
+        double distance
+        int32_t id
+
+    void merging_search(merging* m, const int32_t* queries, ptrdiff_t count) noexcept
+    void merging_admire(merging* m, const int32_t* queries, ptrdiff_t count) noexcept
+    int32_t merging_unite(merging* m, int32_t a, int32_t b) noexcept
+    ptrdiff_t merging_disappoint(merging* m, int32_t a, int32_t b, int32_t merged, int32_t* queries,
+                                 ptrdiff_t count) noexcept
+    void merging_sink(tree_nearest* heap, ptrdiff_t size, ptrdiff_t at) noexcept
+    void merging_search_top(merging* m, int32_t id, tree_nearest* heap, ptrdiff_t size) noexcept
+    bint merging_outdated(const merging* m, tree_nearest entry) noexcept
+
+
+# vector_method in fastcluster_ext/hierarchy.py.
+cdef enum:
+    VECTOR_WARD
+    VECTOR_AVERAGE
+    VECTOR_WEIGHTED
+    VECTOR_CENTROID
+    VECTOR_MEDIAN
+
+cdef enum:
+    QUERIES = 64  # in a row by one thread
+    SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
+    SERIAL = 1024  # fewer queries than this are not worth waking another thread
+    SMALL = 64  # clusters whose tree is no longer built anew
+
+
+cdef class Merging:
+    """Clusters that merge, and all memory for it.
+
+    points: n x p, all distinct and not too large to square                            IN
+    weights: n, positive
+    """
+
+    cdef:
+        merging m
+        void* memory
+        ptrdiff_t n, alive, built, merged
+        int n_threads
+        double* points
+        double* extras
+        int32_t* ids
+        tree_key* keys
+        int32_t* queries
+        int32_t* others
+        int32_t[:, ::1] pairs
+        double[::1] heights
+        readonly ptrdiff_t searches, rounds
+
+    def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads):
+        cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, leaves
+        self.memory = NULL
+        self.n, self.n_threads = n, n_threads
+        self.m.tree.p, self.m.tree.depth = p, tree_depth(n)
+        self.m.tree.rule = TREE_WARD if method == VECTOR_WARD else TREE_SUM
+        self.m.halves = method == VECTOR_WEIGHTED or method == VECTOR_MEDIAN
+        self.m.varied = method == VECTOR_AVERAGE or method == VECTOR_WEIGHTED
+        leaves = (<ptrdiff_t>1) << self.m.tree.depth
+        cdef size_t boxes = padded(2 * leaves * tree_box_size(p) * sizeof(double))
+        cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
+        cdef size_t ids = padded(leaves * TREE_LEAF * sizeof(int32_t))
+        cdef size_t rows = padded(n * p * sizeof(double))
+        cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
+        cdef size_t keys = padded(n * sizeof(tree_key))
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + ids + rows + keys + 3 * reals + 9 * ints)
+        self.memory = at
+        self.m.tree.boxes, at = <double*>at, at + boxes
+        self.m.tree.blocks, at = <double*>at, at + blocks
+        self.m.tree.ids, at = <int32_t*>at, at + ids
+        self.points, at = <double*>at, at + rows
+        self.keys, at = <tree_key*>at, at + keys
+        self.m.weights, self.m.distances, self.extras = <double*>at, <double*>(at + reals), <double*>(at + 2 * reals)
+        at += 3 * reals
+        cdef int32_t* integers = <int32_t*>at
+        cdef ptrdiff_t step = ints // sizeof(int32_t)
+        self.ids, self.queries, self.others = integers, integers + step, integers + 2 * step
+        self.m.tree.place, self.m.nearest = integers + 3 * step, integers + 4 * step
+        self.m.first_admirer, self.m.next_admirer = integers + 5 * step, integers + 6 * step
+        self.m.versions, self.m.seen = <uint32_t*>(integers + 7 * step), <uint32_t*>(integers + 8 * step)
+        for i in range(n):
+            self.m.weights[i] = weights[i]
+            self.extras[i] = 1 / weights[i] if method == VECTOR_WARD else 0
+            self.ids[i] = <int32_t>i
+            self.m.nearest[i] = self.m.first_admirer[i] = NOBODY
+            self.m.versions[i] = 0
+        for i in range(n * p):
+            self.points[i] = (&points[0, 0])[i]
+
+    def __dealloc__(self):
+        scratch_free(self.memory)
+
+    cdef void _build(self, ptrdiff_t n) noexcept nogil:
+        """The tree of n clusters in `points`, `extras` and `ids`."""
+        cdef ptrdiff_t level, node, i, depth = tree_depth(n)
+        cdef int threads = 1 if n < SERIAL * TREE_LEAF else self.n_threads
+        self.m.tree.depth = depth
+        for i in range(n):
+            self.keys[i].row = <int32_t>i
+        for level in range(depth):
+            for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic",
+                               chunksize=1):
+                tree_split(self.points, self.m.tree.p, n, level, node, self.keys)
+        for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
+            tree_fill(&self.m.tree, node, self.points, self.extras, self.ids, self.keys, n)
+        tree_fit_nodes(&self.m.tree)
+        self.alive = self.built = n
+
+    cdef ptrdiff_t _collect(self) noexcept nogil:
+        return tree_collect(&self.m.tree, self.points, self.extras, self.ids)
+
+    cdef void _rebuild(self) noexcept nogil:
+        self._build(self._collect())
+
+    cdef int _search(self, ptrdiff_t count) except -1:
+        """The nearest of `queries`."""
+        cdef ptrdiff_t first, last, chunk, chunks
+        cdef ptrdiff_t slice = SLICE * self.n_threads
+        self.searches += count
+        if count < SERIAL:
+            with nogil:
+                merging_search(&self.m, self.queries, count)
+            return 0
+        for first in range(0, count, slice):
+            last = min(first + slice, count)
+            chunks = (last - first + QUERIES - 1) // QUERIES
+            with nogil:
+                for chunk in prange(chunks, num_threads=self.n_threads, schedule="dynamic"):
+                    merging_search(&self.m, self.queries + first + chunk * QUERIES,
+                                   min(<ptrdiff_t>QUERIES, last - first - chunk * QUERIES))
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void _record(self, int32_t a, int32_t b, double height) noexcept nogil:
+        self.pairs[0, self.merged], self.pairs[1, self.merged], self.heights[self.merged] = a, b, height
+        self.merged += 1
+        self.alive -= 1
+
+    cdef ptrdiff_t _merge_reciprocal(self, ptrdiff_t count) noexcept nogil:
+        """Merge the pairs that the queries have made reciprocal; the next queries, or 0 if there was no such pair."""
+        cdef ptrdiff_t i, following = 0
+        cdef int32_t a, b, merged
+        cdef int32_t* queries
+        cdef double height
+        merging_admire(&self.m, self.queries, count)
+        for i in range(count):
+            a = self.queries[i]
+            b = self.m.nearest[a]
+            if b == NOBODY or self.m.tree.place[a] < 0 or self.m.nearest[b] != a:
+                continue
+            self._record(a, b, self.m.distances[a])
+            merged = merging_unite(&self.m, a, b)
+            following = merging_disappoint(&self.m, a, b, merged, self.others, following)
+        queries = self.queries
+        self.queries = self.others
+        self.others = queries
+        return following
+
+    cdef ptrdiff_t _search_all_again(self) noexcept nogil:
+        cdef ptrdiff_t count = self._collect(), i
+        for i in range(count):
+            self.queries[i] = self.ids[i]
+            self.m.first_admirer[self.ids[i]] = NOBODY
+        return count
+
+    def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights):
+        """Merge down to one cluster; pairs (2 x (n - 1)) get the ids of both, heights (n - 1) the dissimilarities."""
+        cdef ptrdiff_t count
+        cdef double checked = seconds()
+        self.pairs, self.heights = pairs, heights
+        with nogil:
+            self._build(self.n)
+            count = self._search_all_again()
+        while self.alive > 1:
+            self._search(count)
+            with nogil:
+                count = self._merge_reciprocal(count)
+                if self.alive > SMALL and 2 * self.alive <= self.built:
+                    self._rebuild()
+                if count == 0:
+                    count = self._search_all_again()
+            self.rounds += 1
+            if seconds() - checked > 0.02:
+                PyErr_CheckSignals()
+                checked = seconds()
+
+    def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights):
+        """Merge down to one cluster, the closest pair first; as `reciprocal`."""
+        cdef ptrdiff_t i, size = self.n
+        cdef tree_nearest* heap = <tree_nearest*>scratch_allocate(self.n * sizeof(tree_nearest))
+        self.pairs, self.heights = pairs, heights
+        try:
+            with nogil:
+                self._build(self.n)
+                self._search_all_again()
+            self._search(self.n)
+            for i in range(self.n):
+                heap[i].distance, heap[i].id = self.m.distances[i], <int32_t>i
+                self.m.seen[i] = self.m.versions[self.m.nearest[i]]
+            for i in range(self.n // 2, -1, -1):
+                merging_sink(heap, size, i)
+            while self.alive > 1:
+                with nogil:
+                    size = self._merge_closest(heap, size, seconds() + 0.02)
+                PyErr_CheckSignals()
+        finally:
+            scratch_free(heap)
+
+    cdef ptrdiff_t _merge_closest(self, tree_nearest* heap, ptrdiff_t size, double deadline) noexcept nogil:
+        """Merge until the deadline, or to the end; how many entries are left in the heap."""
+        cdef tree_nearest top
+        cdef int32_t nearest, merged
+        while self.alive > 1 and seconds() < deadline:
+            top = heap[0]
+            if merging_outdated(&self.m, top):
+                size -= 1
+                heap[0] = heap[size]
+                merging_sink(heap, size, 0)
+                continue
+            nearest = self.m.nearest[top.id]
+            if self.m.seen[top.id] == self.m.versions[nearest]:
+                self._record(top.id, nearest, top.distance)
+                merged = merging_unite(&self.m, top.id, nearest)
+                self.m.versions[top.id] += 1
+                self.m.versions[nearest] += 1
+                self.m.nearest[merged] = NOBODY
+                if self.alive == 1:
+                    break
+                if self.alive > SMALL and 2 * self.alive <= self.built:
+                    self._rebuild()
+                top.id = merged
+            self.searches += 1
+            merging_search_top(&self.m, top.id, heap, size)
+        return size
+
+
+def first_equal(const double[:, ::1] points, int32_t[::1] first):
+    """first (n): the lowest of the rows that are equal to each one. points: n x p, IN."""
+    cdef ptrdiff_t n = points.shape[0]
+    cdef int32_t* slots = <int32_t*>scratch_allocate(equal_rows_slots(n) * sizeof(int32_t))
+    with nogil:
+        equal_rows(&points[0, 0], n, points.shape[1], slots, &first[0])
+    scratch_free(slots)
