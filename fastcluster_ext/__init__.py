@@ -14,6 +14,7 @@ from fastcluster_ext.hierarchy import (
     to_newick,
 )
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
+from fastcluster_ext.image_tree import ColorTree, image_linkage
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
 from fastcluster_ext.validity import (
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ColorHistogram",
+    "ColorTree",
     "KMeansResult",
     "KMeansStep",
     "KMedoidsResult",
@@ -52,6 +54,7 @@ __all__ = [
     "davies_bouldin_score",
     "fcluster",
     "gap_statistic",
+    "image_linkage",
     "inconsistent",
     "kmeans",
     "kmeans_plusplus",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext import _kernels, _validation
+from fastcluster_ext import _kernels
 from fastcluster_ext._validation import Array
 
-__all__ = ["merge_points", "pays", "possible"]
+__all__ = ["as_linkage", "cluster_means", "merge_points", "pays", "possible", "ward_centers"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -62,7 +62,7 @@ def merge_points(
     kind = _VECTOR[method, metric]
     points, scale = _scaled(values)
     n = len(points)
-    sizes = np.ones(n) if weights is None or not kind.weighted else weights
+    sizes: _Floats = np.ones(n) if weights is None or not kind.weighted else weights
     pairs = np.empty((2, n - 1), np.int32)
     heights = np.zeros(n - 1)
     # Equal points merge at height 0 before anything else.
@@ -74,7 +74,7 @@ def merge_points(
         again = np.flatnonzero(first != np.arange(n))
         pairs[:, :repeats] = first[again], again
         points = points[distinct]
-        sizes = np.bincount(first, weights=sizes, minlength=n)[distinct]
+        sizes = np.asarray(np.bincount(first, weights=sizes, minlength=n), dtype=np.float64)[distinct]
     if len(distinct) == 1:
         return pairs, heights
     sizes, weight_scale = _scaled_weights(sizes)
@@ -92,6 +92,44 @@ def merge_points(
     if not np.isfinite(squares).all():
         raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
     return pairs, heights
+
+
+def as_linkage(pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool) -> _Floats:
+    """Return Z, sorted by height if `ordered`, from an observation of each of the two clusters of every merge."""
+    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
+    tree = np.empty((len(heights), 4))
+    tree[:, 2] = heights[order]
+    _kernels.load("trees").label_merges(pairs, order, tree)
+    return tree
+
+
+def ward_centers(points: Array, k: int, weights: _Floats | None, *, n_threads: int) -> _Floats:
+    """Return the (k, p) means of the clusters into which Ward's tree of the points is cut.
+
+    points: (n, p) finite, k of them distinct at least; weights: (n,) or None for ones; points of weight 0 do not count.
+    The clusters are in the order of their first points. The tree is built without a distance matrix: O(n log n) time or
+    so in few dimensions, O(n^2 p) in many; O(n p) memory.
+    """
+    if weights is not None and weights.min() == 0:
+        points, weights = points[weights > 0], weights[weights > 0]
+    n = len(points)
+    labels = np.zeros(n, np.int64)
+    if n > 1:
+        pairs, heights = merge_points(points, "ward", "euclidean", weights, n_threads=n_threads)
+        nodes = as_linkage(pairs, heights, ordered=True)[:, :2].astype(np.int64)
+        made = (np.arange(n - 1) < n - k).view(np.uint8)
+        left, right = np.ascontiguousarray(nodes[:, 0]), np.ascontiguousarray(nodes[:, 1])
+        _kernels.load("trees").first_merges(left, right, made, labels)
+    return cluster_means(points, labels, k, weights)
+
+
+def cluster_means(points: Array, labels: npt.NDArray[np.int64], k: int, weights: npt.NDArray[Any] | None) -> _Floats:
+    """Return the (k, p) weighted means of the points with each label."""
+    totals = np.bincount(labels, weights=weights, minlength=k)
+    sizes = 1.0 if weights is None else weights
+    sums = [np.bincount(labels, weights=column * sizes, minlength=k) for column in points.T]
+    means: _Floats = np.stack(sums, axis=1) / totals[:, np.newaxis]
+    return means
 
 
 def _scaled(values: Array) -> tuple[_Floats, float]:

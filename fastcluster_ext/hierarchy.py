@@ -126,9 +126,10 @@ def linkage(
     Raises
     ------
     ValueError
-        Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with another metric; no or one observation; a length
-        that no condensed matrix has; distances that are not finite (the rows are named), or, where they must be
-        Euclidean, negative or far from it; weights not positive.
+        Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with
+        another metric; no or one observation; a length that no condensed matrix has; distances or observations that are
+        not finite (their place is named), or, where distances must be Euclidean, negative or far from it; weights not
+        positive.
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
@@ -228,7 +229,7 @@ def _merge_points(
     _validation.check_finite(points, "y", limit=sys.float_info.max, n_threads=n_threads)
     sizes = _as_sizes(weights, len(points))
     pairs, heights = _vectors.merge_points(points, method, resolve_metric(metric).name, sizes, n_threads=n_threads)
-    return _as_z(pairs, heights, ordered=_METHODS[method].ordered)
+    return _vectors.as_linkage(pairs, heights, ordered=_METHODS[method].ordered)
 
 
 def _agglomerate(
@@ -271,23 +272,14 @@ def _agglomerate(
             heights /= scale
         if not defined or np.isnan(heights).any():
             raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
-    tree = _as_z(pairs, heights, ordered=ordered)
+    tree = _vectors.as_linkage(pairs, heights, ordered=ordered)
     if method == "single" and _joins_three_at_once(tree):
         _kernels.load("prim").prim(distances, n, pairs, heights)
-        tree = _as_z(pairs, heights, ordered=True)
+        tree = _vectors.as_linkage(pairs, heights, ordered=True)
     if method == "single" and distances.dtype == np.float32:
         # What SLINK has put behind the digits of single precision to tell equal heights apart.
         whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
         tree[:, 2] = whole.view(np.float64)
-    return tree
-
-
-def _as_z(pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool) -> npt.NDArray[np.float64]:
-    """Return Z from an observation of each of the two clusters of every merge."""
-    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
-    tree = np.empty((len(heights), 4))
-    tree[:, 2] = heights[order]
-    _kernels.load("trees").label_merges(pairs, order, tree)
     return tree
 
 

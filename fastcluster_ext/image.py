@@ -18,7 +18,7 @@ from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer
 from fastcluster_ext.kmeans import Callback, Floats, kmeans
 
-__all__ = ["ColorHistogram", "QuantizedImage", "quantize"]
+__all__ = ["ColorHistogram", "QuantizedImage", "index_image", "quantize"]
 
 _MOST_COLORS = 65535
 _MOST_INDEXED_COLORS = 256
@@ -174,7 +174,7 @@ class QuantizedImage:
     converged : bool
         Whether k-means ended before its ``max_iter``.
     timings : dict of str to float
-        Seconds taken: "histogram" (0 if a histogram was given), "kmeans", "labels".
+        Seconds taken: "histogram" (0 if a histogram was given), "kmeans" or "linkage", "labels".
     """
 
     palette: Array
@@ -393,9 +393,7 @@ def quantize(
     order = np.argsort(-result.cluster_weights, kind="stable")
     rank = np.empty(k, dtype=np.int64)
     rank[order] = np.arange(k)
-    entries = k + (histogram.n_transparent > 0)
-    dtype = np.uint8 if entries <= 256 else np.uint16 if entries <= 65536 else np.uint32
-    indices = histogram._expand(rank.astype(dtype)[result.labels], k if histogram.n_transparent else 0)
+    indices = index_image(histogram, rank[result.labels], k)
     centers = result.centers[order]
     return QuantizedImage(
         palette=np.rint(centers).astype(histogram.colors.dtype),
@@ -413,6 +411,13 @@ def quantize(
             "labels": time.perf_counter() - clustered,
         },
     )
+
+
+def index_image(histogram: ColorHistogram, labels: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
+    """Return the label below k of each pixel's color, k where it was left out as transparent, in few bytes."""
+    entries = k + (histogram.n_transparent > 0)
+    dtype = np.uint8 if entries <= 256 else np.uint16 if entries <= 65536 else np.uint32
+    return histogram._expand(labels.astype(dtype), k if histogram.n_transparent else 0)
 
 
 def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
