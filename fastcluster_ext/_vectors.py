@@ -17,19 +17,21 @@ _Floats = npt.NDArray[np.float64]
 
 
 class _Vector(NamedTuple):
-    code: int  # in src/hierarchy/vectors.pyx
-    rounds: bool  # reciprocal nearest neighbors, or else the closest pair first
+    run: str  # the way to do it, in src/hierarchy/vectors.pyx; "edges": src/hierarchy/boruvka.pyx
+    code: int  # of the method, in src/hierarchy/vectors.pyx
     squared: bool  # the heights are squared distances
-    weighted: bool = True  # they depend on weights
+    weighted: bool  # they depend on weights
 
 
 # By method and metric.
 _VECTOR = {
-    ("ward", "euclidean"): _Vector(0, rounds=True, squared=False),
-    ("average", "sqeuclidean"): _Vector(1, rounds=True, squared=True),
-    ("weighted", "sqeuclidean"): _Vector(2, rounds=True, squared=True, weighted=False),
-    ("centroid", "euclidean"): _Vector(3, rounds=False, squared=False),
-    ("median", "euclidean"): _Vector(4, rounds=False, squared=False, weighted=False),
+    ("single", "euclidean"): _Vector("edges", -1, squared=False, weighted=False),
+    ("single", "sqeuclidean"): _Vector("edges", -1, squared=True, weighted=False),
+    ("ward", "euclidean"): _Vector("reciprocal", 0, squared=False, weighted=True),
+    ("average", "sqeuclidean"): _Vector("reciprocal", 1, squared=True, weighted=True),
+    ("weighted", "sqeuclidean"): _Vector("reciprocal", 2, squared=True, weighted=False),
+    ("centroid", "euclidean"): _Vector("closest_first", 3, squared=False, weighted=True),
+    ("median", "euclidean"): _Vector("closest_first", 4, squared=False, weighted=False),
 }
 
 # Where the matrix fits, searching pays from so many points on, and up to so many columns.
@@ -62,26 +64,28 @@ def merge_points(
     kind = _VECTOR[method, metric]
     points, scale = _scaled(values)
     n = len(points)
-    sizes: _Floats = np.ones(n) if weights is None or not kind.weighted else weights
     pairs = np.empty((2, n - 1), np.int32)
-    heights = np.zeros(n - 1)
-    # Equal points merge at height 0 before anything else.
-    first = np.empty(n, np.int32)
-    _kernels.load("vectors").first_equal(points, first)
-    distinct = np.flatnonzero(first == np.arange(n)).astype(np.int32)
-    repeats = n - len(distinct)
-    if repeats:
-        again = np.flatnonzero(first != np.arange(n))
-        pairs[:, :repeats] = first[again], again
-        points = points[distinct]
-        sizes = np.asarray(np.bincount(first, weights=sizes, minlength=n), dtype=np.float64)[distinct]
-    if len(distinct) == 1:
-        return pairs, heights
-    sizes, weight_scale = _scaled_weights(sizes)
-    merging = _kernels.load("vectors").Merging(points, sizes, kind.code, n_threads)
-    found, squares = np.empty((2, len(distinct) - 1), np.int32), heights[repeats:]
-    (merging.reciprocal if kind.rounds else merging.closest_first)(found, squares)
-    pairs[:, repeats:] = distinct[found] if repeats else found
+    squares = np.zeros(n - 1)
+    weight_scale = 1.0
+    if kind.run == "edges":
+        _kernels.load("boruvka").SpanningTree(points, n_threads).edges(pairs, squares)
+    else:
+        sizes, weight_scale = _scaled_weights(np.ones(n) if weights is None or not kind.weighted else weights)
+        first = np.empty(n, np.int32)
+        _kernels.load("vectors").first_equal(points, first)
+        distinct = np.flatnonzero(first == np.arange(n)).astype(np.int32)
+        repeats = n - len(distinct)
+        if repeats:
+            # Equal points merge at height 0 before anything else.
+            again = np.flatnonzero(first != np.arange(n))
+            pairs[:, :repeats] = first[again], again
+            points = points[distinct]
+            sizes = np.asarray(np.bincount(first, weights=sizes, minlength=n), dtype=np.float64)[distinct]
+        if len(distinct) > 1:
+            merging = _kernels.load("vectors").Merging(points, sizes, kind.code, n_threads)
+            found = np.empty((2, len(distinct) - 1), np.int32)
+            getattr(merging, kind.run)(found, squares[repeats:])
+            pairs[:, repeats:] = distinct[found]
     with np.errstate(over="ignore"):
         if kind.squared:
             squares /= scale
@@ -91,7 +95,7 @@ def merge_points(
         squares /= scale
     if not np.isfinite(squares).all():
         raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
-    return pairs, heights
+    return pairs, squares
 
 
 def as_linkage(pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool) -> _Floats:

@@ -106,9 +106,9 @@ def linkage(
         do not depend on sizes.
     memory : str, default "auto"
         "matrix" computes all n (n - 1) / 2 distances of observations; "vector" takes O(n p) memory and searches for
-        nearest neighbors instead, for ward, centroid and median linkage of Euclidean distances, and average and
-        weighted linkage of squared ones (metric "sqeuclidean"). "auto" chooses the latter where it can be had for at
-        least 1000 observations of at most 8 columns, or where the distances would not fit.
+        nearest neighbors instead, for ward, centroid, median and single linkage of Euclidean distances, and average,
+        weighted and single linkage of squared ones (metric "sqeuclidean"). "auto" chooses the latter where it can be
+        had for at least 1000 observations of at most 8 columns, or where the distances would not fit.
     preserve_input : bool, default True
         False lets a float32 or float64 condensed matrix be overwritten, which saves a copy of it.
     dtype : float32 or float64, optional
@@ -146,7 +146,8 @@ def linkage(
     copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
     nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
-    Without a matrix equal observations merge first. Then the same is done with centers of clusters in a tree of boxes
+    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
+    observations merge first; then the same is done with centers of clusters in a tree of boxes
     that is searched for nearest neighbors (src/hierarchy/vectors.pyx); of equally near ones the lowest counts. In few
     dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
 

@@ -21,6 +21,7 @@ _Floats = npt.NDArray[np.float64]
 # The metric for which each method needs no distance matrix.
 _METRICS = {
     "ward": "euclidean",
+    "single": "euclidean",
     "average": "sqeuclidean",
     "weighted": "sqeuclidean",
     "centroid": "euclidean",
@@ -214,8 +215,8 @@ def image_linkage(
     image : array, Pillow image or ColorHistogram
         As for `ColorHistogram.from_image`.
     method : str, default "ward"
-        "ward", "centroid" or "median" linkage of Euclidean distances, or "average" or "weighted" linkage of squared
-        ones.
+        "ward", "single", "centroid" or "median" linkage of Euclidean distances, or "average" or "weighted" linkage of
+        squared ones.
     skip_transparent : bool
         Leave fully transparent pixels out.
     n_threads : int, optional

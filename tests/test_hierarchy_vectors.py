@@ -17,8 +17,10 @@ from fastcluster_ext.compat import fastcluster as compat
 from fastcluster_ext.hierarchy import linkage, linkage_weights
 
 DATA = Path(__file__).parent / "data"
-# Method, the metric whose linkage needs no matrix, and whether weights change it.
+# Methods, and the metrics for which they need no matrix.
 WAYS = (
+    ("single", "euclidean"),
+    ("single", "sqeuclidean"),
     ("ward", "euclidean"),
     ("average", "sqeuclidean"),
     ("weighted", "sqeuclidean"),
@@ -189,7 +191,7 @@ def test_many_columns():
     np.testing.assert_allclose(found[:, 2], linkage(points, "ward", memory="matrix")[:, 2], rtol=1e-9)
 
 
-@pytest.mark.parametrize("method", ["centroid", "median", "ward"])
+@pytest.mark.parametrize("method", ["single", "centroid", "median", "ward"])
 def test_linkage_vector_of_the_compatible_interface(method):
     points = points_of("random", 1500, 3)
     expected = linkage(condensed(points, "euclidean"), method)
@@ -226,7 +228,9 @@ def test_python_threads_at_once():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
-@pytest.mark.parametrize(("method", "metric"), [("ward", "euclidean"), ("centroid", "euclidean")])
+@pytest.mark.parametrize(
+    ("method", "metric"), [("single", "euclidean"), ("ward", "euclidean"), ("centroid", "euclidean")]
+)
 def test_a_signal_ends_it(method, metric):
     points = rng.normal(size=(100_000, 3))
 

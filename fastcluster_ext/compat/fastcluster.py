@@ -80,7 +80,7 @@ def linkage_vector(
 ) -> _Linkage:
     """Cluster observations.
 
-    Centroid, median and ward linkage take O(n) memory where `fastcluster_ext.hierarchy.linkage` can do without a
+    Linkage of Euclidean distances takes O(n) memory where `fastcluster_ext.hierarchy.linkage` can do without a
     matrix and it pays; otherwise all n (n - 1) / 2 distances are held in memory.
 
     Parameters

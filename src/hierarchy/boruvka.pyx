@@ -36,16 +36,11 @@ cdef extern from "hierarchy/cluster_tree.h" nogil:
         int32_t* ids
         int32_t* place
 
-    ctypedef struct tree_key:
-        double key
-        int32_t row
-
     ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
     ptrdiff_t tree_depth(ptrdiff_t n) noexcept
-    void tree_split(const double* points, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node,
-                    tree_key* keys) noexcept
-    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* points, const double* extras, const int32_t* ids,
-                   const tree_key* keys, ptrdiff_t n) noexcept
+    ptrdiff_t tree_row_size(ptrdiff_t p) noexcept
+    void tree_split(double* rows, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) noexcept
+    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* rows, ptrdiff_t n) noexcept
     void tree_fit_nodes(cluster_tree* tree) noexcept
 
 
@@ -129,27 +124,28 @@ cdef class SpanningTree:
         scratch_free(self.memory)
 
     cdef int _build(self, const double[:, ::1] points) except -1:
-        cdef ptrdiff_t level, node, i, n = self.n, p = self.b.tree.p
-        cdef size_t keys_size = padded(n * sizeof(tree_key)), reals = padded(n * sizeof(double))
-        cdef char* memory = <char*>scratch_allocate(keys_size + reals + n * sizeof(int32_t))
-        cdef tree_key* keys = <tree_key*>memory
-        cdef double* extras = <double*>(memory + keys_size)
-        cdef int32_t* ids = <int32_t*>(memory + keys_size + reals)
-        for i in range(n):
-            keys[i].row = ids[i] = <int32_t>i
-            extras[i] = 0
+        cdef ptrdiff_t level, node, i, c, n = self.n, p = self.b.tree.p
+        cdef double* rows = <double*>scratch_allocate(n * tree_row_size(p) * sizeof(double))
+        cdef double* row
         try:
+            with nogil:
+                for i in prange(n, num_threads=self.n_threads, schedule="static"):
+                    row = rows + i * tree_row_size(p)
+                    for c in range(p):
+                        row[c] = points[i, c]
+                    row[p] = 0
+                    row[p + 1] = i
             for level in range(self.b.tree.depth):
                 with nogil:
                     for node in prange((<ptrdiff_t>1) << level, num_threads=self.n_threads, schedule="dynamic"):
-                        tree_split(&points[0, 0], p, n, level, node, keys)
+                        tree_split(rows, p, n, level, node)
                 PyErr_CheckSignals()
             with nogil:
                 for node in prange(self.leaves, num_threads=self.n_threads, schedule="static"):
-                    tree_fill(&self.b.tree, node, &points[0, 0], extras, ids, keys, n)
+                    tree_fill(&self.b.tree, node, rows, n)
                 tree_fit_nodes(&self.b.tree)
         finally:
-            scratch_free(memory)
+            scratch_free(rows)
         return 0
 
     cdef int _find_shortest(self) except -1:

@@ -37,12 +37,6 @@ typedef struct {
     int32_t *place; /* of each cluster, by id */
 } cluster_tree;
 
-/* A key to select by, and whose it is. */
-typedef struct {
-    double key;
-    int32_t row;
-} tree_key;
-
 typedef struct {
     double distance;
     int32_t id;
@@ -76,20 +70,27 @@ static inline double *tree_point(const cluster_tree *tree, int32_t id) {
 
 /* -- building -- */
 
-/* Moves the `middle`-th least key of [0, count) into place, lesser ones before it (Hoare). */
-static inline void tree_select(tree_key *keys, ptrdiff_t count, ptrdiff_t middle) {
+/* While the tree is built, a cluster is a row of p + 2 numbers: its center, `extra`, and its id. */
+FC_INLINE ptrdiff_t tree_row_size(ptrdiff_t p) { return p + 2; }
+
+FC_INLINE void tree_swap_rows(double *a, double *b, ptrdiff_t size) {
+    for (ptrdiff_t c = 0; c < size; c++) {
+        const double value = a[c];
+        a[c] = b[c];
+        b[c] = value;
+    }
+}
+
+/* Moves the `middle`-th least row of [0, count) by column `side` into place, lesser ones before it (Hoare). */
+FC_INLINE void tree_select(double *rows, ptrdiff_t count, ptrdiff_t middle, ptrdiff_t side, ptrdiff_t size) {
     ptrdiff_t low = 0, high = count - 1;
     while (low < high) {
-        const double pivot = keys[low + (high - low) / 2].key;
+        const double pivot = rows[(low + (high - low) / 2) * size + side];
         ptrdiff_t i = low, j = high;
         while (i <= j) {
-            while (keys[i].key < pivot) i++;
-            while (keys[j].key > pivot) j--;
-            if (i <= j) {
-                const tree_key key = keys[i];
-                keys[i++] = keys[j];
-                keys[j--] = key;
-            }
+            while (rows[i * size + side] < pivot) i++;
+            while (rows[j * size + side] > pivot) j--;
+            if (i <= j) tree_swap_rows(rows + i++ * size, rows + j-- * size, size);
         }
         if (middle <= j) high = j;
         else if (middle >= i) low = i;
@@ -102,18 +103,16 @@ FC_INLINE ptrdiff_t tree_begin(ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) {
     return (ptrdiff_t)((__int128)n * node >> level);
 }
 
-/* Parts the rows of one node among its two children, at the median along its widest side. points: n x p; keys: n, whose
- * rows are in the order reached so far. */
-static inline void tree_split(const double *points, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node,
-                              tree_key *keys) {
-    const ptrdiff_t begin = tree_begin(n, level, node), end = tree_begin(n, level, node + 1);
-    const ptrdiff_t middle = tree_begin(n, level + 1, 2 * node + 1);
+FC_INLINE void tree_split_p(double *rows, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node, ptrdiff_t p) {
+    const ptrdiff_t begin = tree_begin(n, level, node), count = tree_begin(n, level, node + 1) - begin;
+    const ptrdiff_t middle = tree_begin(n, level + 1, 2 * node + 1) - begin, size = tree_row_size(p);
     ptrdiff_t side = 0;
     double widest = -1;
-    for (ptrdiff_t c = 0; c < p && begin < end; c++) {
+    rows += begin * size;
+    for (ptrdiff_t c = 0; c < p; c++) {
         double least = INFINITY, most = -INFINITY;
-        for (ptrdiff_t r = begin; r < end; r++) {
-            const double value = points[keys[r].row * p + c];
+        for (ptrdiff_t r = 0; r < count; r++) {
+            const double value = rows[r * size + c];
             least = value < least ? value : least;
             most = value > most ? value : most;
         }
@@ -122,8 +121,19 @@ static inline void tree_split(const double *points, ptrdiff_t p, ptrdiff_t n, pt
             side = c;
         }
     }
-    for (ptrdiff_t r = begin; r < end; r++) keys[r].key = points[keys[r].row * p + side];
-    if (middle < end) tree_select(keys + begin, end - begin, middle - begin);
+    if (middle < count) tree_select(rows, count, middle, side, size);
+}
+
+/* Parts the rows of the node-th of 2**level nodes among its two children, at the median along its widest side. */
+static inline void tree_split(double *rows, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) {
+    switch (p) {
+    case 1: tree_split_p(rows, n, level, node, 1); break;
+    case 2: tree_split_p(rows, n, level, node, 2); break;
+    case 3: tree_split_p(rows, n, level, node, 3); break;
+    case 4: tree_split_p(rows, n, level, node, 4); break;
+    case 5: tree_split_p(rows, n, level, node, 5); break;
+    default: tree_split_p(rows, n, level, node, p); break;
+    }
 }
 
 /* The box of a leaf; whether it has changed. */
@@ -188,24 +198,24 @@ FC_INLINE int tree_fit_node_p(cluster_tree *tree, ptrdiff_t node, tree_rule rule
         TREE_DISPATCH_P(tree, call, TREE_SUM, __VA_ARGS__)                                                             \
     }
 
-FC_INLINE void tree_fill_p(cluster_tree *tree, ptrdiff_t leaf, const double *points, const double *extras,
-                           const int32_t *ids, const tree_key *keys, ptrdiff_t n, tree_rule rule, ptrdiff_t p) {
+FC_INLINE void tree_fill_p(cluster_tree *tree, ptrdiff_t leaf, const double *rows, ptrdiff_t n, tree_rule rule,
+                           ptrdiff_t p) {
     const ptrdiff_t begin = tree_begin(n, tree->depth, leaf), count = tree_begin(n, tree->depth, leaf + 1) - begin;
     double *block = tree->blocks + leaf * (p + 1) * TREE_LEAF;
     for (ptrdiff_t l = 0; l < TREE_LEAF; l++) {
-        const ptrdiff_t row = l < count ? keys[begin + l].row : 0;
-        for (ptrdiff_t c = 0; c < p; c++) block[c * TREE_LEAF + l] = l < count ? points[row * p + c] : INFINITY;
-        block[p * TREE_LEAF + l] = l < count ? extras[row] : tree_empty(rule);
-        tree->ids[leaf * TREE_LEAF + l] = l < count ? ids[row] : -1;
-        if (l < count) tree->place[ids[row]] = (int32_t)(leaf * TREE_LEAF + l);
+        const double *row = rows + (begin + l) * tree_row_size(p);
+        for (ptrdiff_t c = 0; c < p; c++) block[c * TREE_LEAF + l] = l < count ? row[c] : INFINITY;
+        block[p * TREE_LEAF + l] = l < count ? row[p] : tree_empty(rule);
+        const int32_t id = l < count ? (int32_t)row[p + 1] : -1;
+        tree->ids[leaf * TREE_LEAF + l] = id;
+        if (id >= 0) tree->place[id] = (int32_t)(leaf * TREE_LEAF + l);
     }
     tree_fit_leaf_p(tree, leaf, rule, p);
 }
 
-/* A leaf's clusters, once all nodes are split. points: n x p, extras, ids: n, of the rows in `keys`. */
-static inline void tree_fill(cluster_tree *tree, ptrdiff_t leaf, const double *points, const double *extras,
-                             const int32_t *ids, const tree_key *keys, ptrdiff_t n) {
-    TREE_DISPATCH(tree, tree_fill_p, leaf, points, extras, ids, keys, n)
+/* A leaf's clusters, once all nodes are split; inner nodes come after all leaves (tree_fit_nodes). */
+static inline void tree_fill(cluster_tree *tree, ptrdiff_t leaf, const double *rows, ptrdiff_t n) {
+    TREE_DISPATCH(tree, tree_fill_p, leaf, rows, n)
 }
 
 FC_INLINE void tree_fit_nodes_p(cluster_tree *tree, ptrdiff_t unused, tree_rule rule, ptrdiff_t p) {
@@ -226,17 +236,17 @@ FC_INLINE void tree_refit_p(cluster_tree *tree, ptrdiff_t leaf, tree_rule rule, 
 /* The boxes of a leaf that has changed, and of the nodes above it. */
 static inline void tree_refit(cluster_tree *tree, ptrdiff_t leaf) { TREE_DISPATCH(tree, tree_refit_p, leaf) }
 
-/* The clusters left, in the order of the tree; returns how many. points: n x p, extras, ids: n. */
-static inline ptrdiff_t tree_collect(const cluster_tree *tree, double *points, double *extras, int32_t *ids) {
+/* The clusters left, as rows, in the order of the tree; returns how many. */
+static inline ptrdiff_t tree_collect(const cluster_tree *tree, double *rows) {
     const ptrdiff_t p = tree->p;
     ptrdiff_t n = 0;
     for (ptrdiff_t leaf = 0; leaf < (ptrdiff_t)1 << tree->depth; leaf++) {
         const double *block = tree->blocks + leaf * (p + 1) * TREE_LEAF;
         for (ptrdiff_t l = 0; l < TREE_LEAF; l++) {
             if (tree->ids[leaf * TREE_LEAF + l] < 0) continue;
-            for (ptrdiff_t c = 0; c < p; c++) points[n * p + c] = block[c * TREE_LEAF + l];
-            extras[n] = block[p * TREE_LEAF + l];
-            ids[n++] = tree->ids[leaf * TREE_LEAF + l];
+            double *row = rows + n++ * tree_row_size(p);
+            for (ptrdiff_t c = 0; c <= p; c++) row[c] = block[c * TREE_LEAF + l];
+            row[p + 1] = tree->ids[leaf * TREE_LEAF + l];
         }
     }
     return n;

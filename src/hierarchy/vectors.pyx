@@ -47,18 +47,13 @@ cdef extern from "hierarchy/cluster_tree.h" nogil:
         int32_t* ids
         int32_t* place
 
-    ctypedef struct tree_key:
-        double key
-        int32_t row
-
     ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
     ptrdiff_t tree_depth(ptrdiff_t n) noexcept
-    void tree_split(const double* points, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node,
-                    tree_key* keys) noexcept
-    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* points, const double* extras, const int32_t* ids,
-                   const tree_key* keys, ptrdiff_t n) noexcept
+    ptrdiff_t tree_row_size(ptrdiff_t p) noexcept
+    void tree_split(double* rows, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) noexcept
+    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* rows, ptrdiff_t n) noexcept
     void tree_fit_nodes(cluster_tree* tree) noexcept
-    ptrdiff_t tree_collect(const cluster_tree* tree, double* points, double* extras, int32_t* ids) noexcept
+    ptrdiff_t tree_collect(const cluster_tree* tree, double* rows) noexcept
 
 
 cdef extern from "hierarchy/equal_rows.h" nogil:
@@ -123,10 +118,7 @@ cdef class Merging:
         void* memory
         ptrdiff_t n, alive, built, merged
         int n_threads
-        double* points
-        double* extras
-        int32_t* ids
-        tree_key* keys
+        double* rows
         int32_t* queries
         int32_t* others
         int32_t[:, ::1] pairs
@@ -134,7 +126,7 @@ cdef class Merging:
         readonly ptrdiff_t searches, rounds
 
     def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads):
-        cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, leaves
+        cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, c, leaves
         self.memory = NULL
         self.n, self.n_threads = n, n_threads
         self.m.tree.p, self.m.tree.depth = p, tree_depth(n)
@@ -145,54 +137,50 @@ cdef class Merging:
         cdef size_t boxes = padded(2 * leaves * tree_box_size(p) * sizeof(double))
         cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
         cdef size_t ids = padded(leaves * TREE_LEAF * sizeof(int32_t))
-        cdef size_t rows = padded(n * p * sizeof(double))
+        cdef size_t rows = padded(n * tree_row_size(p) * sizeof(double))
         cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
-        cdef size_t keys = padded(n * sizeof(tree_key))
-        cdef char* at = <char*>scratch_allocate(boxes + blocks + ids + rows + keys + 3 * reals + 9 * ints)
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + ids + rows + 2 * reals + 8 * ints)
         self.memory = at
         self.m.tree.boxes, at = <double*>at, at + boxes
         self.m.tree.blocks, at = <double*>at, at + blocks
         self.m.tree.ids, at = <int32_t*>at, at + ids
-        self.points, at = <double*>at, at + rows
-        self.keys, at = <tree_key*>at, at + keys
-        self.m.weights, self.m.distances, self.extras = <double*>at, <double*>(at + reals), <double*>(at + 2 * reals)
-        at += 3 * reals
+        self.rows, at = <double*>at, at + rows
+        self.m.weights, self.m.distances, at = <double*>at, <double*>(at + reals), at + 2 * reals
         cdef int32_t* integers = <int32_t*>at
         cdef ptrdiff_t step = ints // sizeof(int32_t)
-        self.ids, self.queries, self.others = integers, integers + step, integers + 2 * step
-        self.m.tree.place, self.m.nearest = integers + 3 * step, integers + 4 * step
-        self.m.first_admirer, self.m.next_admirer = integers + 5 * step, integers + 6 * step
-        self.m.versions, self.m.seen = <uint32_t*>(integers + 7 * step), <uint32_t*>(integers + 8 * step)
+        self.queries, self.others = integers, integers + step
+        self.m.tree.place, self.m.nearest = integers + 2 * step, integers + 3 * step
+        self.m.first_admirer, self.m.next_admirer = integers + 4 * step, integers + 5 * step
+        self.m.versions, self.m.seen = <uint32_t*>(integers + 6 * step), <uint32_t*>(integers + 7 * step)
+        cdef double* row = self.rows
         for i in range(n):
+            for c in range(p):
+                row[c] = points[i, c]
+            row[p] = 1 / weights[i] if method == VECTOR_WARD else 0
+            row[p + 1] = i
+            row += tree_row_size(p)
             self.m.weights[i] = weights[i]
-            self.extras[i] = 1 / weights[i] if method == VECTOR_WARD else 0
-            self.ids[i] = <int32_t>i
             self.m.nearest[i] = self.m.first_admirer[i] = NOBODY
             self.m.versions[i] = 0
-        for i in range(n * p):
-            self.points[i] = (&points[0, 0])[i]
 
     def __dealloc__(self):
         scratch_free(self.memory)
 
     cdef void _build(self, ptrdiff_t n) noexcept nogil:
-        """The tree of n clusters in `points`, `extras` and `ids`."""
-        cdef ptrdiff_t level, node, i, depth = tree_depth(n)
+        """The tree of the n clusters in `rows`."""
+        cdef ptrdiff_t level, node, depth = tree_depth(n)
         cdef int threads = 1 if n < SERIAL * TREE_LEAF else self.n_threads
         self.m.tree.depth = depth
-        for i in range(n):
-            self.keys[i].row = <int32_t>i
         for level in range(depth):
-            for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic",
-                               chunksize=1):
-                tree_split(self.points, self.m.tree.p, n, level, node, self.keys)
+            for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic"):
+                tree_split(self.rows, self.m.tree.p, n, level, node)
         for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
-            tree_fill(&self.m.tree, node, self.points, self.extras, self.ids, self.keys, n)
+            tree_fill(&self.m.tree, node, self.rows, n)
         tree_fit_nodes(&self.m.tree)
         self.alive = self.built = n
 
     cdef ptrdiff_t _collect(self) noexcept nogil:
-        return tree_collect(&self.m.tree, self.points, self.extras, self.ids)
+        return tree_collect(&self.m.tree, self.rows)
 
     cdef void _rebuild(self) noexcept nogil:
         self._build(self._collect())
@@ -243,9 +231,11 @@ cdef class Merging:
 
     cdef ptrdiff_t _search_all_again(self) noexcept nogil:
         cdef ptrdiff_t count = self._collect(), i
+        cdef int32_t cluster
         for i in range(count):
-            self.queries[i] = self.ids[i]
-            self.m.first_admirer[self.ids[i]] = NOBODY
+            cluster = <int32_t>self.rows[i * tree_row_size(self.m.tree.p) + self.m.tree.p + 1]
+            self.queries[i] = cluster
+            self.m.first_admirer[cluster] = NOBODY
         return count
 
     def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights):
