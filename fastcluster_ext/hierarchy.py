@@ -105,10 +105,11 @@ def linkage(
         counts observations all the same; `linkage_weights` gives weights. Single, complete, weighted and median linkage
         do not depend on sizes.
     memory : str, default "auto"
-        "matrix" computes all n (n - 1) / 2 distances of observations; "vector" takes O(n p) memory and searches for
-        nearest neighbors instead, for ward, centroid, median and single linkage of Euclidean distances, and average,
-        weighted and single linkage of squared ones (metric "sqeuclidean"). "auto" chooses the latter where it can be
-        had for at least 1000 observations of at most 8 columns, or where the distances would not fit.
+        "matrix" computes all n (n - 1) / 2 distances of observations. "vector" takes O(n p) memory and searches for
+        nearest neighbors instead: single, complete, average and weighted linkage of Euclidean distances (metric
+        "euclidean") or squared ones ("sqeuclidean"), ward, centroid and median linkage of Euclidean ones. "auto"
+        chooses the latter where it can be had for at least 1000 observations of up to 3 columns, twice as many for each
+        column more, up to 8; or where the distances would not fit.
     preserve_input : bool, default True
         False lets a float32 or float64 condensed matrix be overwritten, which saves a copy of it.
     dtype : float32 or float64, optional
@@ -147,9 +148,11 @@ def linkage(
     nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
     Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
-    observations merge first; then the same is done with centers of clusters in a tree of boxes
-    that is searched for nearest neighbors (src/hierarchy/vectors.pyx); of equally near ones the lowest counts. In few
-    dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
+    observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes
+    that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
+    few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
+    Complete linkage looks for the farthest pair of the few clusters that may be nearest; average and weighted linkage
+    of plain distances add up all pairs of those, O(n^2) in all.
 
     Examples
     --------

@@ -22,6 +22,7 @@ _Floats = npt.NDArray[np.float64]
 _METRICS = {
     "ward": "euclidean",
     "single": "euclidean",
+    "complete": "euclidean",
     "average": "sqeuclidean",
     "weighted": "sqeuclidean",
     "centroid": "euclidean",
@@ -215,8 +216,8 @@ def image_linkage(
     image : array, Pillow image or ColorHistogram
         As for `ColorHistogram.from_image`.
     method : str, default "ward"
-        "ward", "single", "centroid" or "median" linkage of Euclidean distances, or "average" or "weighted" linkage of
-        squared ones.
+        "ward", "single", "complete", "centroid" or "median" linkage of Euclidean distances, or "average" or "weighted"
+        linkage of squared ones.
     skip_transparent : bool
         Leave fully transparent pixels out.
     n_threads : int, optional

@@ -20,7 +20,7 @@ def picture(h=12, w=15, channels=3, colors=40, dtype=np.uint8):
 
 
 @pytest.mark.parametrize("method", IMAGE_METHODS)
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_expanded_it_is_the_tree_of_all_pixels(channels, method):
     image = picture(channels=channels, colors=50)
     tree = image_linkage(image, method)
@@ -108,7 +108,7 @@ def test_bad_arguments():
 
 
 def test_ward_centers_start_k_means_well(photo):
-    histogram = ColorHistogram.from_image(photo[::8, ::8])
+    histogram = ColorHistogram.from_image(photo[::16, ::16])
     tree = image_linkage(histogram)
     points, weights = histogram.colors.astype(float), histogram.counts.astype(float)
     centers = ward_centers(points, 16, weights, n_threads=2)
@@ -117,7 +117,7 @@ def test_ward_centers_start_k_means_well(photo):
     np.testing.assert_allclose(centers[order], expected[np.lexsort(expected.T)], rtol=1e-12)
     polished = kmeans(points, 16, init=centers, sample_weight=weights)
     assert polished.inertia < tree.cut(16).inertia
-    assert polished.inertia < 1.1 * quantize(histogram, 16, n_init=10, random_state=0).inertia
+    assert polished.inertia < 1.1 * quantize(histogram, 16, n_init=4, random_state=0).inertia
     weights[::2] = 0
     half = ward_centers(points, 16, weights, n_threads=1)
     np.testing.assert_array_equal(half, ward_centers(points[1::2], 16, weights[1::2], n_threads=1))

@@ -26,6 +26,7 @@
 typedef enum {
     TREE_SUM,  /* s + (a + b): average and weighted of squared distances, with variances; centroid and median, with 0 */
     TREE_WARD, /* 2 s / (a + b), the numbers being reciprocal weights */
+    TREE_MEASURED, /* s + (a + b) is a lower bound, `measure` tells */
 } tree_rule;
 
 typedef struct {
@@ -35,6 +36,11 @@ typedef struct {
     double *blocks; /* 2**depth leaves x (p + 1) columns x TREE_LEAF: coordinates and `extra`; INFINITY where empty */
     int32_t *ids;   /* 2**depth leaves x TREE_LEAF; -1 where empty */
     int32_t *place; /* of each cluster, by id */
+    /* TREE_MEASURED: the dissimilarity of clusters a and b, or anything above `enough` if it is above that; and what
+     * rounding may have added to a lower bound. */
+    double (*measure)(const void *context, int32_t a, int32_t b, double enough);
+    const void *context;
+    double slack;
 } cluster_tree;
 
 typedef struct {
@@ -150,7 +156,7 @@ FC_INLINE int tree_fit_leaf_p(cluster_tree *tree, ptrdiff_t leaf, tree_rule rule
             most = value > most && ids[l] >= 0 ? value : most;
         }
         if (c == p) {
-            const double bound = rule == TREE_SUM ? least : most > 0 ? most : 0;
+            const double bound = rule != TREE_WARD ? least : most > 0 ? most : 0;
             changed |= box[2 * p] != bound;
             box[2 * p] = bound;
         } else {
@@ -194,6 +200,8 @@ FC_INLINE int tree_fit_node_p(cluster_tree *tree, ptrdiff_t node, tree_rule rule
 #define TREE_DISPATCH(tree, call, ...)                                                                                 \
     if ((tree)->rule == TREE_WARD) {                                                                                   \
         TREE_DISPATCH_P(tree, call, TREE_WARD, __VA_ARGS__)                                                            \
+    } else if ((tree)->rule == TREE_MEASURED) {                                                                        \
+        TREE_DISPATCH_P(tree, call, TREE_MEASURED, __VA_ARGS__)                                                        \
     } else {                                                                                                           \
         TREE_DISPATCH_P(tree, call, TREE_SUM, __VA_ARGS__)                                                             \
     }
@@ -263,7 +271,8 @@ typedef struct {
 } tree_query;
 
 /* What is set against squared distances so that whatever passes may be as near as `best`; a few roundings to spare. */
-FC_INLINE double tree_limit(tree_rule rule, double best) {
+FC_INLINE double tree_limit(const cluster_tree *tree, tree_rule rule, double best) {
+    if (rule == TREE_MEASURED) return best * (1 + 0x1p-30) + tree->slack;
     return (rule == TREE_WARD ? 0.5 * best : best) * (1 + 0x1p-50);
 }
 
@@ -286,11 +295,11 @@ FC_INLINE double tree_gap(const double *box, const double *point, ptrdiff_t p) {
 }
 
 /* Of equally near ones the lowest id. */
-FC_INLINE void tree_offer(tree_rule rule, tree_query *query, double distance, int32_t id) {
+FC_INLINE void tree_offer(const cluster_tree *tree, tree_rule rule, tree_query *query, double distance, int32_t id) {
     if (distance < query->best.distance || (distance == query->best.distance && id < query->best.id)) {
         query->best.distance = distance;
         query->best.id = id;
-        query->limit = tree_limit(rule, distance);
+        query->limit = tree_limit(tree, rule, distance);
     }
 }
 
@@ -313,7 +322,13 @@ FC_INLINE void tree_scan(const cluster_tree *tree, ptrdiff_t leaf, tree_query *q
         const int l = __builtin_ctz(near);
         const int32_t id = tree->ids[leaf * TREE_LEAF + l];
         if (id < 0 || id == query->id) continue;
-        tree_offer(rule, query, tree_dissimilarity(rule, squares[l], query->extra, extras[l]), id);
+        if (rule == TREE_MEASURED) {
+            /* The limit may have fallen since the leaf was looked through. */
+            if (!tree_within(rule, query, squares[l], extras[l])) continue;
+            tree_offer(tree, rule, query, tree->measure(tree->context, query->id, id, query->best.distance), id);
+        } else {
+            tree_offer(tree, rule, query, tree_dissimilarity(rule, squares[l], query->extra, extras[l]), id);
+        }
     }
 }
 
@@ -354,7 +369,7 @@ FC_INLINE void tree_descend(const cluster_tree *tree, ptrdiff_t top, double gap,
 FC_INLINE void tree_search_p(const cluster_tree *tree, tree_query *query, tree_rule rule, ptrdiff_t p) {
     const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << tree->depth;
     const ptrdiff_t leaf = tree->place[query->id] / TREE_LEAF;
-    query->limit = tree_limit(rule, query->best.distance);
+    query->limit = tree_limit(tree, rule, query->best.distance);
     tree_scan(tree, leaf, query, rule, p);
     /* From the cluster's own leaf up: what is nearest is most often near in the tree. */
     for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
@@ -376,6 +391,7 @@ static inline tree_nearest tree_search(const cluster_tree *tree, int32_t id, tre
 }
 
 static inline double tree_between(const cluster_tree *tree, int32_t a, int32_t b) {
+    if (tree->rule == TREE_MEASURED) return tree->measure(tree->context, a, b, INFINITY);
     const double *x = tree_point(tree, a), *y = tree_point(tree, b);
     double squared = 0;
     for (ptrdiff_t c = 0; c < tree->p; c++) {

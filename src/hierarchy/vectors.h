@@ -7,15 +7,34 @@
  *
  * Average linkage of squared Euclidean distances is |c1 - c2|^2 + v1 + v2 with shares by weight, weighted linkage the
  * same with halves; centroid and median linkage are |c1 - c2|^2 likewise; Ward's is 2 w1 w2 / (w1 + w2) |c1 - c2|^2.
+ *
+ * The others are measured on all points of two clusters (members.h), but are bounded from below by such numbers. The
+ * average distance of two clusters is at least the distance of their centers, as a norm is convex. The greatest is at
+ * least the average, with any weights of the points; its square is so at least |c1 - c2|^2 + v1 + v2 with any shares,
+ * and those are best that make the variance greatest: f = 1/2 + (v1 - v2) / (2 |c1 - c2|^2). (With the greatest of
+ * all variances, c is the center of the smallest ball around the points, and v its squared radius.)
  */
 #ifndef FASTCLUSTER_EXT_VECTORS_H
 #define FASTCLUSTER_EXT_VECTORS_H
 
-#include "cluster_tree.h"
+#include "members.h"
+
+/* The numbers of fastcluster_ext/_vectors.py. */
+typedef enum {
+    VECTOR_WARD,
+    VECTOR_AVERAGE_SQUARES,
+    VECTOR_WEIGHTED_SQUARES,
+    VECTOR_CENTROID,
+    VECTOR_MEDIAN,
+    VECTOR_COMPLETE,
+    VECTOR_AVERAGE,
+    VECTOR_WEIGHTED,
+} vector_method;
 
 typedef struct {
+    vector_method method;
     cluster_tree tree;
-    int halves, varied; /* shares are one half; dissimilarities have variances in them */
+    members members; /* from VECTOR_COMPLETE on */
     double *weights;
     /* Of each cluster, by id: its nearest when it was searched for, and how far; the lists of whom it is nearest to. */
     int32_t *nearest;
@@ -51,32 +70,60 @@ static inline void merging_admire(merging *m, const int32_t *queries, ptrdiff_t 
     }
 }
 
+static double merging_measure(const void *context, int32_t a, int32_t b, double enough) {
+    return members_between((const members *)context, a, b, enough);
+}
+
+static inline tree_rule merging_rule(vector_method method) {
+    return method == VECTOR_WARD ? TREE_WARD : method < VECTOR_COMPLETE ? TREE_SUM : TREE_MEASURED;
+}
+
+/* Whether clusters count alike, whatever they weigh. */
+static inline int merging_halves(vector_method method) {
+    return method == VECTOR_WEIGHTED_SQUARES || method == VECTOR_MEDIAN || method == VECTOR_WEIGHTED;
+}
+
+/* The share of the first of two clusters, of weights w1, w2, variances v1, v2, and centers at this squared distance. */
+static inline double merging_share(vector_method method, double w1, double w2, double v1, double v2, double squared) {
+    if (merging_halves(method)) return 0.5;
+    if (method != VECTOR_COMPLETE) return w1 / (w1 + w2);
+    if (!(fabs(v1 - v2) < squared)) return v1 >= v2 ? 1 : 0;
+    return 0.5 + (v1 - v2) / (2 * squared);
+}
+
 /* Clusters a and b become one, of the greater id; it takes the place of the heavier. */
 static inline int32_t merging_unite(merging *m, int32_t a, int32_t b) {
     cluster_tree *tree = &m->tree;
     const ptrdiff_t p = tree->p;
     const int32_t merged = a > b ? a : b, other = a > b ? b : a;
-    const double weight = m->weights[a] + m->weights[b];
     const int32_t heavy = m->weights[a] >= m->weights[b] ? a : b, light = heavy == a ? b : a;
     const int32_t place = tree->place[heavy], freed = tree->place[light];
     double *x = tree_point(tree, heavy), *y = tree_point(tree, light);
-    const double share = m->halves ? 0.5 : m->weights[heavy] / weight, rest = 1 - share;
-    double squared = 0;
+    double *extra = x + p * TREE_LEAF, *freed_extra = y + p * TREE_LEAF, squared = 0;
     for (ptrdiff_t c = 0; c < p; c++) {
         const double difference = y[c * TREE_LEAF] - x[c * TREE_LEAF];
         squared += difference * difference;
-        x[c * TREE_LEAF] += rest * difference;
+    }
+    const double share = merging_share(m->method, m->weights[heavy], m->weights[light], *extra, *freed_extra, squared);
+    const double rest = 1 - share;
+    for (ptrdiff_t c = 0; c < p; c++) {
+        x[c * TREE_LEAF] += rest * (y[c * TREE_LEAF] - x[c * TREE_LEAF]);
         y[c * TREE_LEAF] = INFINITY;
     }
-    double *extra = x + p * TREE_LEAF, *freed_extra = y + p * TREE_LEAF;
-    if (tree->rule == TREE_WARD) *extra = 1 / weight;
-    else if (m->varied) *extra = share * *extra + rest * *freed_extra + share * rest * squared;
+    switch (m->method) {
+    case VECTOR_WARD: *extra = 1 / (m->weights[a] + m->weights[b]); break;
+    case VECTOR_AVERAGE_SQUARES:
+    case VECTOR_WEIGHTED_SQUARES:
+    case VECTOR_COMPLETE: *extra = share * *extra + rest * *freed_extra + share * rest * squared; break;
+    default: break;
+    }
     *freed_extra = tree_empty(tree->rule);
     tree->ids[place] = merged;
     tree->ids[freed] = -1;
     tree->place[merged] = place;
     tree->place[other] = -1;
-    m->weights[merged] = weight;
+    m->weights[merged] = m->weights[a] + m->weights[b];
+    if (tree->rule == TREE_MEASURED) members_unite(&m->members, other, merged, merged, merging_halves(m->method));
     tree_refit(tree, place / TREE_LEAF);
     if (freed / TREE_LEAF != place / TREE_LEAF) tree_refit(tree, freed / TREE_LEAF);
     return merged;

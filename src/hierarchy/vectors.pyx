@@ -19,7 +19,8 @@ implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 20
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from cython.parallel cimport prange
+from cython.parallel cimport prange, threadid
+from libc.math cimport ldexp
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, uint32_t
 
@@ -35,8 +36,7 @@ cdef extern from "hierarchy/cluster_tree.h" nogil:
         TREE_LEAF
 
     ctypedef enum tree_rule:
-        TREE_SUM
-        TREE_WARD
+        TREE_MEASURED
 
     ctypedef struct cluster_tree:
         tree_rule rule
@@ -46,6 +46,9 @@ cdef extern from "hierarchy/cluster_tree.h" nogil:
         double* blocks
         int32_t* ids
         int32_t* place
+        double (*measure)(const void* context, int32_t a, int32_t b, double enough) noexcept nogil
+        const void* context
+        double slack
 
     ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
     ptrdiff_t tree_depth(ptrdiff_t n) noexcept
@@ -61,14 +64,46 @@ cdef extern from "hierarchy/equal_rows.h" nogil:
     void equal_rows(const double* points, ptrdiff_t n, ptrdiff_t p, int32_t* slots, int32_t* first) noexcept
 
 
+cdef extern from "hierarchy/members.h" nogil:
+    ctypedef enum members_measure:
+        MEMBERS_FARTHEST
+        MEMBERS_MEAN
+
+    ctypedef struct members:
+        members_measure measure
+        ptrdiff_t p
+        ptrdiff_t stride
+        double* columns
+        double* weights
+        double* spare
+        double* boxes
+        int32_t* begin
+        int32_t* end
+        int32_t* next
+        double* factor
+        int32_t* first
+        int32_t* last
+        double* total
+        double* extents
+        int (*interrupted)(void* owner) noexcept nogil
+        void* owner
+
+    void members_fit(members* m, ptrdiff_t n) noexcept
+    void members_gather(members* m, const double* rows, ptrdiff_t clusters) noexcept
+
+
 cdef extern from "hierarchy/vectors.h" nogil:
     enum:
         NOBODY
 
+    ctypedef enum vector_method:
+        VECTOR_WARD
+        VECTOR_COMPLETE
+
     ctypedef struct merging:
+        vector_method method
         cluster_tree tree
-        int halves
-        int varied
+        members members
         double* weights
         int32_t* nearest
         double* distances
@@ -81,6 +116,9 @@ cdef extern from "hierarchy/vectors.h" nogil:
         double distance
         int32_t id
 
+    double merging_measure(const void* context, int32_t a, int32_t b, double enough) noexcept
+    tree_rule merging_rule(vector_method method) noexcept
+    bint merging_halves(vector_method method) noexcept
     void merging_search(merging* m, const int32_t* queries, ptrdiff_t count) noexcept
     void merging_admire(merging* m, const int32_t* queries, ptrdiff_t count) noexcept
     int32_t merging_unite(merging* m, int32_t a, int32_t b) noexcept
@@ -91,19 +129,16 @@ cdef extern from "hierarchy/vectors.h" nogil:
     bint merging_outdated(const merging* m, tree_nearest entry) noexcept
 
 
-# vector_method in fastcluster_ext/hierarchy.py.
-cdef enum:
-    VECTOR_WARD
-    VECTOR_AVERAGE
-    VECTOR_WEIGHTED
-    VECTOR_CENTROID
-    VECTOR_MEDIAN
-
 cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
     SMALL = 64  # clusters whose tree is no longer built anew
+
+# Centers are off by some 1e-16 of the largest coordinate R; for clusters farther apart than 1e-6 R that is less than the
+# 2**-30 that tree_limit grants, for nearer ones it is less than this, times R^2.
+cdef enum:
+    SLACK_BITS = 70
 
 
 cdef class Merging:
@@ -116,6 +151,7 @@ cdef class Merging:
     cdef:
         merging m
         void* memory
+        void* members_memory
         ptrdiff_t n, alive, built, merged
         int n_threads
         double* rows
@@ -124,15 +160,17 @@ cdef class Merging:
         int32_t[:, ::1] pairs
         double[::1] heights
         readonly ptrdiff_t searches, rounds
+        double checked
+        bint stopped
+        object interruption
 
     def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, c, leaves
-        self.memory = NULL
+        self.memory = self.members_memory = NULL
         self.n, self.n_threads = n, n_threads
         self.m.tree.p, self.m.tree.depth = p, tree_depth(n)
-        self.m.tree.rule = TREE_WARD if method == VECTOR_WARD else TREE_SUM
-        self.m.halves = method == VECTOR_WEIGHTED or method == VECTOR_MEDIAN
-        self.m.varied = method == VECTOR_AVERAGE or method == VECTOR_WEIGHTED
+        self.m.method = <vector_method>method
+        self.m.tree.rule = merging_rule(self.m.method)
         leaves = (<ptrdiff_t>1) << self.m.tree.depth
         cdef size_t boxes = padded(2 * leaves * tree_box_size(p) * sizeof(double))
         cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
@@ -162,9 +200,46 @@ cdef class Merging:
             self.m.weights[i] = weights[i]
             self.m.nearest[i] = self.m.first_admirer[i] = NOBODY
             self.m.versions[i] = 0
+        if self.m.tree.rule == TREE_MEASURED:
+            self._take_members(points)
 
     def __dealloc__(self):
         scratch_free(self.memory)
+        scratch_free(self.members_memory)
+
+    cdef int _take_members(self, const double[:, ::1] points) except -1:
+        """Memory for all points of the clusters, each of which is one to begin with."""
+        cdef ptrdiff_t n = self.n, p = self.m.tree.p, i, c
+        cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
+        cdef size_t boxes = padded((n // TREE_LEAF + 1) * 2 * p * sizeof(double))
+        cdef size_t extents = padded(2 * p * n * sizeof(double))
+        cdef char* at = <char*>scratch_allocate((2 * p + 4) * reals + boxes + extents + 5 * ints)
+        cdef members* m = &self.m.members
+        cdef double largest = 0
+        self.members_memory = at
+        m.measure = MEMBERS_FARTHEST if self.m.method == VECTOR_COMPLETE else MEMBERS_MEAN
+        m.p, m.stride = p, reals // sizeof(double)
+        m.columns, m.weights, at = <double*>at, <double*>(at + p * reals), at + (p + 1) * reals
+        m.spare, at = <double*>at, at + (p + 1) * reals
+        m.factor, m.total, at = <double*>at, <double*>(at + reals), at + 2 * reals
+        m.boxes, m.extents, at = <double*>at, <double*>(at + boxes), at + boxes + extents
+        m.begin, m.end, m.next = <int32_t*>at, <int32_t*>(at + ints), <int32_t*>(at + 2 * ints)
+        m.first, m.last = <int32_t*>(at + 3 * ints), <int32_t*>(at + 4 * ints)
+        for i in range(n):
+            for c in range(p):
+                m.columns[c * m.stride + i] = points[i, c]
+                m.extents[i * 2 * p + c] = m.extents[i * 2 * p + p + c] = points[i, c]
+                largest = max(largest, abs(points[i, c]))
+            m.weights[i] = 1 if merging_halves(self.m.method) else self.m.weights[i]
+            m.factor[i] = 1
+            m.total[i] = m.weights[i]
+            m.begin[i], m.end[i], m.next[i] = <int32_t>i, <int32_t>(i + 1), -1
+            m.first[i] = m.last[i] = <int32_t>i
+        members_fit(m, n)
+        m.interrupted, m.owner = _interrupted, <void*>self
+        self.m.tree.measure, self.m.tree.context = merging_measure, m
+        self.m.tree.slack = ldexp(largest * largest * p, -SLACK_BITS)
+        return 0
 
     cdef void _build(self, ptrdiff_t n) noexcept nogil:
         """The tree of the n clusters in `rows`."""
@@ -178,6 +253,8 @@ cdef class Merging:
             tree_fill(&self.m.tree, node, self.rows, n)
         tree_fit_nodes(&self.m.tree)
         self.alive = self.built = n
+        if self.m.tree.rule == TREE_MEASURED:
+            members_gather(&self.m.members, self.rows, n)
 
     cdef ptrdiff_t _collect(self) noexcept nogil:
         return tree_collect(&self.m.tree, self.rows)
@@ -187,21 +264,34 @@ cdef class Merging:
 
     cdef int _search(self, ptrdiff_t count) except -1:
         """The nearest of `queries`."""
-        cdef ptrdiff_t first, last, chunk, chunks
+        cdef ptrdiff_t first, last, chunk, chunks, serial = SERIAL, queries = QUERIES
         cdef ptrdiff_t slice = SLICE * self.n_threads
+        if self.m.tree.rule == TREE_MEASURED:
+            # The fewer clusters are left, the longer each takes.
+            serial, queries = 2, max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
+            slice = SLICE // 16 * self.n_threads
         self.searches += count
-        if count < SERIAL:
+        if count < serial:
             with nogil:
                 merging_search(&self.m, self.queries, count)
+            self._raise()
             return 0
         for first in range(0, count, slice):
             last = min(first + slice, count)
-            chunks = (last - first + QUERIES - 1) // QUERIES
+            chunks = (last - first + queries - 1) // queries
             with nogil:
                 for chunk in prange(chunks, num_threads=self.n_threads, schedule="dynamic"):
-                    merging_search(&self.m, self.queries + first + chunk * QUERIES,
-                                   min(<ptrdiff_t>QUERIES, last - first - chunk * QUERIES))
+                    merging_search(&self.m, self.queries + first + chunk * queries,
+                                   min(queries, last - first - chunk * queries))
+            self._raise()
             PyErr_CheckSignals()
+        return 0
+
+    cdef int _raise(self) except -1:
+        """What a signal's handler has raised while pairs were added up."""
+        if self.interruption is not None:
+            error, self.interruption = self.interruption, None
+            raise error
         return 0
 
     cdef void _record(self, int32_t a, int32_t b, double height) noexcept nogil:
@@ -307,6 +397,22 @@ cdef class Merging:
             self.searches += 1
             merging_search_top(&self.m, top.id, heap, size)
         return size
+
+
+cdef int _interrupted(void* owner) noexcept nogil:
+    """Honour Ctrl-C, now and then, on the thread that may."""
+    if threadid() != 0:
+        return (<Merging>owner).stopped
+    if seconds() - (<Merging>owner).checked < 0.02:
+        return (<Merging>owner).stopped
+    with gil:
+        (<Merging>owner).checked = seconds()
+        try:
+            PyErr_CheckSignals()
+        except BaseException as error:
+            (<Merging>owner).interruption = error
+            (<Merging>owner).stopped = True
+    return (<Merging>owner).stopped
 
 
 def first_equal(const double[:, ::1] points, int32_t[::1] first):
