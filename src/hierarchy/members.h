@@ -94,23 +94,19 @@ FC_INLINE int32_t members_farthest_from(const members *m, int32_t x, int32_t clu
     return which;
 }
 
-/* Points [begin, end) against points [from, to): raises `most`, until it is above `enough`. */
-FC_INLINE void members_farthest_runs(const members *m, int32_t begin, int32_t end, int32_t from, int32_t to,
-                                     const double *extent, double enough, double *most, ptrdiff_t p) {
+/* Points [begin, end), all in `box`, against those of a cluster: raises `most`, until it is above `enough`. */
+FC_INLINE void members_farthest_box(const members *m, int32_t begin, int32_t end, const double *box, int32_t cluster,
+                                    double enough, double *most, ptrdiff_t p) {
     int32_t which;
-    for (int32_t x = begin; x < end && !(*most > enough);) {
-        const int32_t block = x / TREE_LEAF, stop = (block + 1) * TREE_LEAF < end ? (block + 1) * TREE_LEAF : end;
-        const double *box = m->boxes + (ptrdiff_t)block * 2 * p;
-        if (members_most(box, extent, p) > *most) {
-            for (int32_t y = from; y < to;) {
-                const int32_t other = y / TREE_LEAF, halt = (other + 1) * TREE_LEAF < to ? (other + 1) * TREE_LEAF : to;
-                if (members_most(box, m->boxes + (ptrdiff_t)other * 2 * p, p) > *most) {
-                    for (int32_t i = x; i < stop; i++) members_farther(m, i, y, halt, most, &which, p);
-                }
-                y = halt;
+    for (int32_t run = m->first[cluster]; run >= 0 && !(*most > enough); run = m->next[run]) {
+        for (int32_t y = m->begin[run]; y < m->end[run];) {
+            const int32_t block = y / TREE_LEAF, after = (block + 1) * TREE_LEAF;
+            const int32_t stop = after < m->end[run] ? after : m->end[run];
+            if (members_most(box, m->boxes + (ptrdiff_t)block * 2 * p, p) > *most) {
+                for (int32_t x = begin; x < end; x++) members_farther(m, x, y, stop, most, &which, p);
             }
+            y = stop;
         }
-        x = stop;
     }
 }
 
@@ -118,16 +114,21 @@ FC_INLINE void members_farthest_runs(const members *m, int32_t begin, int32_t en
 FC_INLINE double members_farthest_p(const members *m, int32_t a, int32_t b, double enough, ptrdiff_t p) {
     /* To and fro: mostly this ends at the farthest pair, and almost always at one that is far enough to stop. */
     double most = -1;
-    int32_t x = m->begin[m->first[a]];
-    const int32_t y = members_farthest_from(m, x, b, &most, p);
+    const int32_t y = members_farthest_from(m, m->begin[m->first[a]], b, &most, p);
     if (most > enough) return most;
-    x = members_farthest_from(m, y, a, &most, p);
+    members_farthest_from(m, y, a, &most, p);
     if (most > enough) return most;
+    const double *extent = m->extents + (ptrdiff_t)b * 2 * p;
     for (int32_t run = m->first[a]; run >= 0; run = m->next[run]) {
-        for (int32_t other = m->first[b]; other >= 0; other = m->next[other]) {
-            members_farthest_runs(m, m->begin[run], m->end[run], m->begin[other], m->end[other],
-                                  m->extents + (ptrdiff_t)b * 2 * p, enough, &most, p);
-            if (most > enough) return most;
+        for (int32_t x = m->begin[run]; x < m->end[run];) {
+            const int32_t block = x / TREE_LEAF, after = (block + 1) * TREE_LEAF;
+            const int32_t stop = after < m->end[run] ? after : m->end[run];
+            const double *box = m->boxes + (ptrdiff_t)block * 2 * p;
+            if (members_most(box, extent, p) > most) {
+                members_farthest_box(m, x, stop, box, b, enough, &most, p);
+                if (most > enough) return most;
+            }
+            x = stop;
         }
     }
     return most;

@@ -133,7 +133,7 @@ cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
-    SMALL = 64  # clusters whose tree is no longer built anew
+    FEW = 4096  # clusters so large that, measured on their points, two are worth waking another thread
 
 # Centers are off by some 1e-16 of the largest coordinate R; for clusters farther apart than 1e-6 R that is less than the
 # 2**-30 that tree_limit grants, for nearer ones it is less than this, times R^2.
@@ -268,7 +268,8 @@ cdef class Merging:
         cdef ptrdiff_t slice = SLICE * self.n_threads
         if self.m.tree.rule == TREE_MEASURED:
             # The fewer clusters are left, the longer each takes.
-            serial, queries = 2, max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
+            serial = 2 if self.alive < FEW else SERIAL
+            queries = max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
             slice = SLICE // 16 * self.n_threads
         self.searches += count
         if count < serial:
@@ -340,7 +341,7 @@ cdef class Merging:
             self._search(count)
             with nogil:
                 count = self._merge_reciprocal(count)
-                if self.alive > SMALL and 2 * self.alive <= self.built:
+                if 2 * self.alive <= self.built:
                     self._rebuild()
                 if count == 0:
                     count = self._search_all_again()
@@ -391,7 +392,7 @@ cdef class Merging:
                 self.m.nearest[merged] = NOBODY
                 if self.alive == 1:
                     break
-                if self.alive > SMALL and 2 * self.alive <= self.built:
+                if 2 * self.alive <= self.built:
                     self._rebuild()
                 top.id = merged
             self.searches += 1
