@@ -189,6 +189,17 @@ def test_auto_needs_no_matrix_for_many_points():
     np.testing.assert_array_equal(linkage(small, "ward"), linkage(small, "ward", memory="matrix"))
 
 
+def test_a_line_merges_in_pairs_from_its_lowest_end():
+    # The lowest of equally near ones counts: one pair a round, and clusters of two runs of points at every level.
+    n = 4096
+    points = np.arange(n, dtype=float)[:, None]
+    sizes = 2 ** np.arange(12)
+    tree = linkage(points, "complete", memory="vector")
+    np.testing.assert_array_equal(tree[:, 2], np.repeat(2 * sizes - 1, n // (2 * sizes)))
+    tree = linkage(points, "average", "sqeuclidean", memory="vector")
+    np.testing.assert_allclose(tree[:, 2], np.repeat((7 * sizes**2 - 1) / 6, n // (2 * sizes)), rtol=1e-9)
+
+
 def test_many_columns():
     points = rng.normal(size=(600, 40))
     found = linkage(points, "ward", memory="vector")
