@@ -246,7 +246,7 @@ def image_linkage(
     >>> image = np.array([[10, 11, 200], [10, 205, 12]], dtype=np.uint8)[:, :, np.newaxis]
     >>> tree = image_linkage(image)
     >>> tree.Z[:, 2].round(2)
-    array([  1.15,   2.04,   5.  , 291.  ])
+    array([  1.  ,   2.12,   5.  , 313.13])
     >>> tree.cut(2).indices
     array([[0, 0, 1],
            [0, 1, 0]], dtype=uint8)
