@@ -148,14 +148,16 @@ def _scaled(values: Array) -> tuple[_Floats, float]:
     where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is, for y / 2 <= x <= 2 y).
     """
     points = np.array(values, dtype=np.float64, order="C")
-    low, high = points.min(axis=0), points.max(axis=0)
+    low = np.array([column.min() for column in points.T])
+    high = np.array([column.max() for column in points.T])
     middle = low / 2 + high / 2
     far = (np.sign(low) == np.sign(high)) & (
         np.maximum(np.abs(low), np.abs(high)) <= 3 * np.minimum(np.abs(low), np.abs(high))
     )
+    shift = np.where(far, middle, 0.0)
     if far.any():
-        points -= np.where(far, middle, 0.0)
-    largest = float(np.max(np.abs(points)))
+        points -= shift
+    largest = float(max(np.max(high - shift), np.max(shift - low)))
     if largest == 0 or _SAFE[0] < largest < _SAFE[1]:
         return points, 1.0
     exponent = min(max(-math.frexp(largest)[1], -1022), 1000)
