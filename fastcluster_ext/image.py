@@ -18,7 +18,7 @@ from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer
 from fastcluster_ext.kmeans import Callback, Floats, kmeans
 
-__all__ = ["ColorHistogram", "QuantizedImage", "index_image", "quantize"]
+__all__ = ["ColorHistogram", "QuantizedImage", "as_histogram", "index_image", "quantize"]
 
 _MOST_COLORS = 65535
 _MOST_INDEXED_COLORS = 256
@@ -370,12 +370,7 @@ def quantize(
     """
     k = check_integer(k, "k", minimum=1, maximum=_MOST_COLORS)
     started = time.perf_counter()
-    if isinstance(image, ColorHistogram):
-        if skip_transparent:
-            raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
-        histogram = image
-    else:
-        histogram = ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)
+    histogram = as_histogram(image, skip_transparent, n_threads)
     counted = time.perf_counter()
     result = kmeans(
         histogram.colors,
@@ -411,6 +406,15 @@ def quantize(
             "labels": time.perf_counter() - clustered,
         },
     )
+
+
+def as_histogram(image: Any, skip_transparent: bool, n_threads: int | None) -> ColorHistogram:
+    """Return the histogram of an image, or the histogram that was given instead of one."""
+    if not isinstance(image, ColorHistogram):
+        return ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)
+    if skip_transparent:
+        raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
+    return image
 
 
 def index_image(histogram: ColorHistogram, labels: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:

@@ -12,7 +12,7 @@ from fastcluster_ext import _kernels, _vectors
 from fastcluster_ext._memory import allocate
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer, check_option
-from fastcluster_ext.image import ColorHistogram, QuantizedImage, index_image
+from fastcluster_ext.image import ColorHistogram, QuantizedImage, as_histogram, index_image
 
 __all__ = ["IMAGE_METHODS", "ColorTree", "image_linkage"]
 
@@ -254,12 +254,7 @@ def image_linkage(
     check_option(method, "method", IMAGE_METHODS)
     threads = resolve_threads(n_threads)
     started = time.perf_counter()
-    if isinstance(image, ColorHistogram):
-        if skip_transparent:
-            raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
-        histogram = image
-    else:
-        histogram = ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)
+    histogram = as_histogram(image, skip_transparent, n_threads)
     counted = time.perf_counter()
     linkage = np.empty((0, 4))
     if len(histogram.counts) > 1:

@@ -18,30 +18,9 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, uint64_t
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
-
-
-cdef extern from "hierarchy/cluster_tree.h" nogil:
-    enum:
-        TREE_LEAF
-
-    ctypedef enum tree_rule:
-        TREE_SUM
-
-    ctypedef struct cluster_tree:
-        tree_rule rule
-        ptrdiff_t p
-        ptrdiff_t depth
-        double* boxes
-        double* blocks
-        int32_t* ids
-        int32_t* place
-
-    ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
-    ptrdiff_t tree_depth(ptrdiff_t n) noexcept
-    ptrdiff_t tree_row_size(ptrdiff_t p) noexcept
-    void tree_split(double* rows, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) noexcept
-    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* rows, ptrdiff_t n) noexcept
-    void tree_fit_nodes(cluster_tree* tree) noexcept
+from hierarchy.cluster_tree cimport (
+    TREE_LEAF, TREE_SUM, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
+)
 
 
 cdef extern from "hierarchy/boruvka.h" nogil:

@@ -25,38 +25,14 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, uint32_t
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
+from hierarchy.cluster_tree cimport (
+    TREE_LEAF, TREE_MEASURED, cluster_tree, tree_box_size, tree_collect, tree_depth, tree_fill, tree_fit_nodes,
+    tree_row_size, tree_rule, tree_split,
+)
 
 
 cdef extern from "hierarchy/clock.h" nogil:
     double seconds() noexcept
-
-
-cdef extern from "hierarchy/cluster_tree.h" nogil:
-    enum:
-        TREE_LEAF
-
-    ctypedef enum tree_rule:
-        TREE_MEASURED
-
-    ctypedef struct cluster_tree:
-        tree_rule rule
-        ptrdiff_t p
-        ptrdiff_t depth
-        double* boxes
-        double* blocks
-        int32_t* ids
-        int32_t* place
-        double (*measure)(const void* context, int32_t a, int32_t b, double enough) noexcept nogil
-        const void* context
-        double slack
-
-    ptrdiff_t tree_box_size(ptrdiff_t p) noexcept
-    ptrdiff_t tree_depth(ptrdiff_t n) noexcept
-    ptrdiff_t tree_row_size(ptrdiff_t p) noexcept
-    void tree_split(double* rows, ptrdiff_t p, ptrdiff_t n, ptrdiff_t level, ptrdiff_t node) noexcept
-    void tree_fill(cluster_tree* tree, ptrdiff_t leaf, const double* rows, ptrdiff_t n) noexcept
-    void tree_fit_nodes(cluster_tree* tree) noexcept
-    ptrdiff_t tree_collect(const cluster_tree* tree, double* rows) noexcept
 
 
 cdef extern from "hierarchy/equal_rows.h" nogil:
