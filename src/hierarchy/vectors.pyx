@@ -1,18 +1,19 @@
 """Agglomerative clustering of points in O(n) memory: no distance matrix, but searches in a tree of boxes.
 
-Reducible methods (ward; average and weighted on squared Euclidean distances): rounds of reciprocal nearest neighbors.
-All pairs that are each other's nearest merge at once. Since a merged cluster is never nearer to a third one than the
-nearer of its halves was, whoever was not nearest to one of the two keeps its nearest: only the others, and the merged
-ones, are searched again, in parallel. Rounding may break this between equals and leave a circle of clusters each nearest to the next;
-then all are searched again, after which the closest pair is reciprocal.
+Reducible methods (all but centroid and median): rounds of reciprocal nearest neighbors. All pairs that are each other's
+nearest merge at once. Since a merged cluster is never nearer to a third one than the nearer of its halves was, whoever
+was not nearest to one of the two keeps its nearest: only the others, and the merged ones, are searched again, in
+parallel. Rounding may break this between equals and leave a circle of clusters, each nearest to the next; then all are
+searched again, after which the closest pair is reciprocal.
 
 Centroid and median: the closest pair merges first. Every cluster has looked for its nearest among all that there were
 at its time, so of every two clusters one at least knows that the other is no nearer than its nearest, and the least of
 these distances is the least of all. A cluster whose nearest has merged keeps the distance as a lower bound, and is
 searched again when that becomes the least.
 
-Cost: for points spread like those of photographs a small constant number of searches a cluster, each O(log n) or so in few
-dimensions; O(n^2) in many. Memory, beside the points: about 60 + 30 p bytes a cluster.
+Cost: for points spread like the colors of photographs three to five searches a cluster, each O(log n) or so in few
+dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up O(n^2) pairs. Memory, beside the
+points: about 60 + 30 p bytes a cluster; methods that need all points of their clusters take 50 + 35 p more.
 
 Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
 implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 2000 (postponed searches, lower bounds).
@@ -110,10 +111,8 @@ cdef enum:
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
     FEW = 4096  # clusters so large that, measured on their points, two are worth waking another thread
-
-# Centers are off by some 1e-16 of the largest coordinate R; for clusters farther apart than 1e-6 R that is less than the
-# 2**-30 that tree_limit grants, for nearer ones it is less than this, times R^2.
-cdef enum:
+    # Centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart than 1e-6 R less than the
+    # 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
     SLACK_BITS = 70
 
 
@@ -217,26 +216,32 @@ cdef class Merging:
         self.m.tree.slack = ldexp(largest * largest * p, -SLACK_BITS)
         return 0
 
-    cdef void _build(self, ptrdiff_t n) noexcept nogil:
+    cdef int _build(self, ptrdiff_t n) except -1:
         """The tree of the n clusters in `rows`."""
         cdef ptrdiff_t level, node, depth = tree_depth(n)
         cdef int threads = 1 if n < SERIAL * TREE_LEAF else self.n_threads
         self.m.tree.depth = depth
         for level in range(depth):
-            for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic"):
-                tree_split(self.rows, self.m.tree.p, n, level, node)
-        for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
-            tree_fill(&self.m.tree, node, self.rows, n)
-        tree_fit_nodes(&self.m.tree)
+            with nogil:
+                for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic"):
+                    tree_split(self.rows, self.m.tree.p, n, level, node)
+            PyErr_CheckSignals()
+        with nogil:
+            for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
+                tree_fill(&self.m.tree, node, self.rows, n)
+            tree_fit_nodes(&self.m.tree)
+            if self.m.tree.rule == TREE_MEASURED:
+                members_gather(&self.m.members, self.rows, n)
         self.alive = self.built = n
-        if self.m.tree.rule == TREE_MEASURED:
-            members_gather(&self.m.members, self.rows, n)
+        return 0
 
-    cdef ptrdiff_t _collect(self) noexcept nogil:
-        return tree_collect(&self.m.tree, self.rows)
+    cdef bint _sparse(self) noexcept nogil:
+        """Whether half of the places in the tree are empty."""
+        return 2 * self.alive <= self.built
 
-    cdef void _rebuild(self) noexcept nogil:
-        self._build(self._collect())
+    cdef int _rebuild(self) except -1:
+        self._build(tree_collect(&self.m.tree, self.rows))
+        return 0
 
     cdef int _search(self, ptrdiff_t count) except -1:
         """The nearest of `queries`."""
@@ -297,7 +302,8 @@ cdef class Merging:
         return following
 
     cdef ptrdiff_t _search_all_again(self) noexcept nogil:
-        cdef ptrdiff_t count = self._collect(), i
+        """Make queries of all clusters; how many there are."""
+        cdef ptrdiff_t count = tree_collect(&self.m.tree, self.rows), i
         cdef int32_t cluster
         for i in range(count):
             cluster = <int32_t>self.rows[i * tree_row_size(self.m.tree.p) + self.m.tree.p + 1]
@@ -310,17 +316,16 @@ cdef class Merging:
         cdef ptrdiff_t count
         cdef double checked = seconds()
         self.pairs, self.heights = pairs, heights
-        with nogil:
-            self._build(self.n)
-            count = self._search_all_again()
+        self._build(self.n)
+        count = self._search_all_again()
         while self.alive > 1:
             self._search(count)
             with nogil:
                 count = self._merge_reciprocal(count)
-                if 2 * self.alive <= self.built:
-                    self._rebuild()
-                if count == 0:
-                    count = self._search_all_again()
+            if self._sparse():
+                self._rebuild()
+            if count == 0:
+                count = self._search_all_again()
             self.rounds += 1
             if seconds() - checked > 0.02:
                 PyErr_CheckSignals()
@@ -332,10 +337,8 @@ cdef class Merging:
         cdef tree_nearest* heap = <tree_nearest*>scratch_allocate(self.n * sizeof(tree_nearest))
         self.pairs, self.heights = pairs, heights
         try:
-            with nogil:
-                self._build(self.n)
-                self._search_all_again()
-            self._search(self.n)
+            self._build(self.n)
+            self._search(self._search_all_again())
             for i in range(self.n):
                 heap[i].distance, heap[i].id = self.m.distances[i], <int32_t>i
                 self.m.seen[i] = self.m.versions[self.m.nearest[i]]
@@ -344,15 +347,17 @@ cdef class Merging:
             while self.alive > 1:
                 with nogil:
                     size = self._merge_closest(heap, size, seconds() + 0.02)
+                if self._sparse():
+                    self._rebuild()
                 PyErr_CheckSignals()
         finally:
             scratch_free(heap)
 
     cdef ptrdiff_t _merge_closest(self, tree_nearest* heap, ptrdiff_t size, double deadline) noexcept nogil:
-        """Merge until the deadline, or to the end; how many entries are left in the heap."""
+        """Merge until the deadline, until the tree has to be built anew, or to the end; how many entries are left."""
         cdef tree_nearest top
         cdef int32_t nearest, merged
-        while self.alive > 1 and seconds() < deadline:
+        while self.alive > 1 and not self._sparse() and seconds() < deadline:
             top = heap[0]
             if merging_outdated(&self.m, top):
                 size -= 1
@@ -368,8 +373,6 @@ cdef class Merging:
                 self.m.nearest[merged] = NOBODY
                 if self.alive == 1:
                     break
-                if 2 * self.alive <= self.built:
-                    self._rebuild()
                 top.id = merged
             self.searches += 1
             merging_search_top(&self.m, top.id, heap, size)
