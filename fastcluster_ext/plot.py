@@ -47,10 +47,13 @@ def dendrogram(tree: ColorTree, k: int = 32, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import numpy as np
+    >>> from matplotlib.figure import Figure
     >>> from fastcluster_ext import image_linkage
     >>> from fastcluster_ext.plot import dendrogram
     >>> image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    >>> ax = dendrogram(image_linkage(image), k=8)  # doctest: +SKIP
+    >>> axes = dendrogram(image_linkage(image), k=8, ax=Figure().subplots())
+    >>> axes.get_ylabel(), len(axes.patches)
+    ('height (ward linkage)', 8)
     """
     if not isinstance(tree, ColorTree):
         raise TypeError(f"tree must be a ColorTree, made by image_linkage; got {type(tree).__name__}")
@@ -66,7 +69,9 @@ def dendrogram(tree: ColorTree, k: int = 32, *, ax: Axes | None = None) -> Axes:
     axes.add_collection(LineCollection(list(links), colors="0.25", linewidths=1.2))
     below = axes.get_xaxis_transform()
     for place, (color, share) in enumerate(zip(colors, shares, strict=True)):
-        axes.add_patch(Rectangle((place - 0.5, -_STRIP), 1, _STRIP, color=color, transform=below, clip_on=False))
+        swatch = Rectangle((place - 0.5, -_STRIP), 1, _STRIP, facecolor=color, edgecolor="0.5", linewidth=0.3)
+        swatch.set(transform=below, clip_on=False)
+        axes.add_patch(swatch)
         if k <= 48:
             text = f"{100 * share:.3g} %"
             axes.text(place, -_STRIP - 0.01, text, rotation=90, ha="center", va="top", fontsize=7, transform=below)
