@@ -16,6 +16,7 @@ from fastcluster_ext.hierarchy import (
     to_newick,
 )
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
+from fastcluster_ext.image_tree import ColorTree, image_linkage
 from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
 from fastcluster_ext.stream import KMeansStream
@@ -41,6 +42,7 @@ _ESTIMATORS = ("KMeans", "MiniBatchKMeans")
 
 __all__ = [
     "ColorHistogram",
+    "ColorTree",
     "KMeansResult",
     "KMeansStep",
     "KMeansStream",
@@ -59,6 +61,7 @@ __all__ = [
     "davies_bouldin_score",
     "fcluster",
     "gap_statistic",
+    "image_linkage",
     "inconsistent",
     "kmeans",
     "kmeans_plusplus",

@@ -7,14 +7,15 @@ imported from here too.
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext import _kernels, _validation
-from fastcluster_ext._memory import allocate
+from fastcluster_ext import _kernels, _validation, _vectors
+from fastcluster_ext._memory import allocate, available_bytes
 from fastcluster_ext._metrics import resolve_metric
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array
@@ -78,6 +79,7 @@ def linkage(
     optimal_ordering: bool = False,
     *,
     weights: npt.ArrayLike | None = None,
+    memory: str = "auto",
     preserve_input: bool = True,
     dtype: npt.DTypeLike | None = None,
     n_threads: int | None = None,
@@ -102,10 +104,16 @@ def linkage(
         less the joins at height 0; ward's distances are scaled by sqrt(2 w w' / (w + w')) to begin with. Column 3 of Z
         counts observations all the same; `linkage_weights` gives weights. Single, complete, weighted and median linkage
         do not depend on sizes.
+    memory : str, default "auto"
+        "matrix" computes all n (n - 1) / 2 distances of observations. "vector" takes O(n p) memory and searches for
+        nearest neighbors instead: single, complete, average and weighted linkage of Euclidean distances (metric
+        "euclidean") or squared ones ("sqeuclidean"), ward, centroid and median linkage of Euclidean ones. "auto"
+        chooses the latter where it can be had for at least 1000 observations of up to 3 columns, twice as many for each
+        column more, up to 8; or where the distances would not fit.
     preserve_input : bool, default True
         False lets a float32 or float64 condensed matrix be overwritten, which saves a copy of it.
     dtype : float32 or float64, optional
-        In which to compute; by default that of `y`.
+        Of the distances; by default that of `y`. Without a matrix everything is computed in float64.
     n_threads : int, optional
         By default as many as this process may use. It never changes a result.
 
@@ -119,9 +127,10 @@ def linkage(
     Raises
     ------
     ValueError
-        Unknown method or metric; a method for Euclidean distances with another metric; no or one observation; a length
-        that no condensed matrix has; distances that are not finite (the rows are named), or, where they must be
-        Euclidean, negative or far from it; weights not positive.
+        Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with
+        another metric; no or one observation; a length that no condensed matrix has; distances or observations that are
+        not finite (their place is named), or, where distances must be Euclidean, negative or far from it; weights not
+        positive.
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
@@ -138,6 +147,13 @@ def linkage(
     copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
     nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
+    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
+    observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes
+    that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
+    few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
+    Complete linkage looks for the farthest pair of the few clusters that may be nearest; average and weighted linkage
+    of plain distances add up all pairs of those, O(n^2) in all.
+
     Examples
     --------
     >>> points = [[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]]
@@ -152,6 +168,10 @@ def linkage(
     threads = resolve_threads(n_threads)
     values = _validation.as_array(y, "y")
     wanted = _working_dtype(values, dtype)
+    _validation.check_option(memory, "memory", ("auto", "matrix", "vector"))
+    if values.ndim == 2 and _without_matrix(values, method, metric, memory, optimal_ordering):
+        tree = _merge_points(values, method, metric, weights, n_threads=threads)
+        return optimal_leaf_ordering(tree, values, metric, n_threads=n_threads) if optimal_ordering else tree
     if values.ndim == 2:
         if _METHODS[method].squared and not resolve_metric(metric).euclidean:
             raise ValueError(f"method={method!r} requires the distance metric to be Euclidean, got {metric!r}")
@@ -161,14 +181,14 @@ def linkage(
         distances = pdist(values, metric, dtype=wanted, n_threads=n_threads)
         preserve_input = False
     elif values.ndim == 1:
+        if memory == "vector":
+            raise ValueError("memory='vector' takes observations, not a condensed distance matrix")
         distances = np.ascontiguousarray(values, dtype=wanted)
         preserve_input = preserve_input and np.shares_memory(distances, values)
     else:
         raise ValueError(f"y must be 1 or 2 dimensional, got {values.ndim} dimensions")
     n = _observations(distances)
-    sizes = _validation.as_weights(weights, n, "weights")
-    if sizes is not None and not sizes.min() > 0:
-        raise ValueError(f"weights must be positive, got 0 at position {int(sizes.argmin())}")
+    sizes = _as_sizes(weights, n)
     extremes = _extremes(distances, threads)
     if not all(map(math.isfinite, extremes)):
         raise ValueError(_describe_not_finite(distances, n))
@@ -180,6 +200,40 @@ def linkage(
     except FloatingPointError as error:
         raise ValueError(f"{error}: they are not Euclidean") from None
     return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
+
+
+def _as_sizes(weights: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float64] | None:
+    sizes = _validation.as_weights(weights, n, "weights")
+    if sizes is not None and not sizes.min() > 0:
+        raise ValueError(f"weights must be positive, got 0 at position {int(sizes.argmin())}")
+    return sizes
+
+
+def _without_matrix(values: Array, method: str, metric: str, memory: str, optimal_ordering: bool) -> bool:
+    """Decide whether observations are clustered without their distances."""
+    name = resolve_metric(metric).name
+    if not _vectors.possible(method, name):
+        if memory == "vector":
+            raise ValueError(f"memory='vector' is not for method={method!r} with metric={metric!r}")
+        return False
+    n, p = values.shape
+    if memory != "auto":
+        return memory == "vector"
+    needed = 8.0 * n * (n - 1) / 2
+    return not optimal_ordering and (_vectors.pays(n, p) or needed > available_bytes())
+
+
+def _merge_points(
+    values: Array, method: str, metric: str, weights: npt.ArrayLike | None, *, n_threads: int
+) -> npt.NDArray[np.float64]:
+    """Return Z of observations, without their distances."""
+    if len(values) < 2:
+        raise ValueError(f"y must hold at least two observations, got {len(values)}")
+    points = _validation.as_points(values, "y", finite=False)
+    _validation.check_finite(points, "y", limit=sys.float_info.max, n_threads=n_threads)
+    sizes = _as_sizes(weights, len(points))
+    pairs, heights = _vectors.merge_points(points, method, resolve_metric(metric).name, sizes, n_threads=n_threads)
+    return _vectors.as_linkage(pairs, heights, ordered=_METHODS[method].ordered)
 
 
 def _agglomerate(
@@ -222,23 +276,14 @@ def _agglomerate(
             heights /= scale
         if not defined or np.isnan(heights).any():
             raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
-    tree = _as_z(pairs, heights, ordered=ordered)
+    tree = _vectors.as_linkage(pairs, heights, ordered=ordered)
     if method == "single" and _joins_three_at_once(tree):
         _kernels.load("prim").prim(distances, n, pairs, heights)
-        tree = _as_z(pairs, heights, ordered=True)
+        tree = _vectors.as_linkage(pairs, heights, ordered=True)
     if method == "single" and distances.dtype == np.float32:
         # What SLINK has put behind the digits of single precision to tell equal heights apart.
         whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
         tree[:, 2] = whole.view(np.float64)
-    return tree
-
-
-def _as_z(pairs: npt.NDArray[np.int32], heights: npt.NDArray[np.float64], *, ordered: bool) -> npt.NDArray[np.float64]:
-    """Return Z from an observation of each of the two clusters of every merge."""
-    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
-    tree = np.empty((len(heights), 4))
-    tree[:, 2] = heights[order]
-    _kernels.load("trees").label_merges(pairs, order, tree)
     return tree
 
 

@@ -18,7 +18,7 @@ from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer
 from fastcluster_ext.kmeans import Callback, Floats, kmeans
 
-__all__ = ["ColorHistogram", "QuantizedImage", "quantize"]
+__all__ = ["ColorHistogram", "QuantizedImage", "as_histogram", "index_image", "quantize"]
 
 _MOST_COLORS = 65535
 _MOST_INDEXED_COLORS = 256
@@ -174,7 +174,7 @@ class QuantizedImage:
     converged : bool
         Whether k-means ended before its ``max_iter``.
     timings : dict of str to float
-        Seconds taken: "histogram" (0 if a histogram was given), "kmeans", "labels".
+        Seconds taken: "histogram" (0 if a histogram was given), "kmeans" or "linkage", "labels".
     """
 
     palette: Array
@@ -370,12 +370,7 @@ def quantize(
     """
     k = check_integer(k, "k", minimum=1, maximum=_MOST_COLORS)
     started = time.perf_counter()
-    if isinstance(image, ColorHistogram):
-        if skip_transparent:
-            raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
-        histogram = image
-    else:
-        histogram = ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)
+    histogram = as_histogram(image, skip_transparent, n_threads)
     counted = time.perf_counter()
     result = kmeans(
         histogram.colors,
@@ -393,9 +388,7 @@ def quantize(
     order = np.argsort(-result.cluster_weights, kind="stable")
     rank = np.empty(k, dtype=np.int64)
     rank[order] = np.arange(k)
-    entries = k + (histogram.n_transparent > 0)
-    dtype = np.uint8 if entries <= 256 else np.uint16 if entries <= 65536 else np.uint32
-    indices = histogram._expand(rank.astype(dtype)[result.labels], k if histogram.n_transparent else 0)
+    indices = index_image(histogram, rank[result.labels], k)
     centers = result.centers[order]
     return QuantizedImage(
         palette=np.rint(centers).astype(histogram.colors.dtype),
@@ -413,6 +406,22 @@ def quantize(
             "labels": time.perf_counter() - clustered,
         },
     )
+
+
+def as_histogram(image: Any, skip_transparent: bool, n_threads: int | None) -> ColorHistogram:
+    """Return the histogram of an image, or the histogram that was given instead of one."""
+    if not isinstance(image, ColorHistogram):
+        return ColorHistogram.from_image(image, skip_transparent=skip_transparent, n_threads=n_threads)
+    if skip_transparent:
+        raise ValueError("skip_transparent comes too late for a ColorHistogram: give it to from_image")
+    return image
+
+
+def index_image(histogram: ColorHistogram, labels: npt.NDArray[np.int64], k: int) -> npt.NDArray[Any]:
+    """Return the label below k of each pixel's color, k where it was left out as transparent, in few bytes."""
+    entries = k + (histogram.n_transparent > 0)
+    dtype = np.uint8 if entries <= 256 else np.uint16 if entries <= 65536 else np.uint32
+    return histogram._expand(labels.astype(dtype), k if histogram.n_transparent else 0)
 
 
 def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fastcluster_ext import quantize
-from fastcluster_ext.cli import _Progress, main
+from fastcluster_ext.cli import main
+from fastcluster_ext.cli._quantize import _Progress
 from fastcluster_ext.kmeans import KMeansStep
 
 

@@ -300,7 +300,7 @@ def test_too_much_for_memory_names_the_bytes():
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
         "from fastcluster_ext import linkage\n"
         "try:\n"
-        "    linkage(np.zeros((100_000, 2), np.float32), 'average')\n"
+        "    linkage(np.zeros((100_000, 2), np.float32), 'average', memory='matrix')\n"
         "except MemoryError as error:\n"
         "    print(error)\n"
     )

@@ -80,7 +80,8 @@ def linkage_vector(
 ) -> _Linkage:
     """Cluster observations.
 
-    The distances are held in memory, n (n - 1) / 2 of them, which fastcluster avoids.
+    Linkage of Euclidean distances takes O(n) memory where `fastcluster_ext.hierarchy.linkage` can do without a
+    matrix and it pays; otherwise all n (n - 1) / 2 distances are held in memory.
 
     Parameters
     ----------
@@ -126,6 +127,8 @@ def linkage_vector(
         raise ValueError(f"X must have two dimensions, got {values.ndim}")
     if len(values) == 1:
         return np.empty((0, 4))
+    if metric == "euclidean" and values.size and np.isfinite(values).all():
+        return hierarchy.linkage(values, method)
     return _cluster(_pdist(values, metric, extraarg), method, overwrite=True)
 
 

@@ -18,36 +18,60 @@ cdef extern from "hierarchy/minplus.h" nogil:
                      double* out) noexcept
 
 
-cdef ptrdiff_t _root(int64_t* parent, ptrdiff_t node) noexcept nogil:
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void* at) noexcept nogil
+
+
+cdef enum:
+    AHEAD = 16  # merges whose observations are fetched in advance: in order of height they are all over the memory
+
+
+cdef struct forest_node:
+    # Of a union of observations: whom to ask for the root, and, of a root, the cluster in Z and how many there are in it.
+    int32_t parent
+    int32_t name
+    int32_t size
+
+
+cdef int32_t _root(forest_node* forest, int32_t node) noexcept nogil:
     """The root of `node`, with path halving."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
+    while forest[node].parent != node:
+        forest[node].parent = forest[forest[node].parent].parent
+        node = forest[node].parent
     return node
+
+
+cdef double _cluster(forest_node* root, ptrdiff_t n) noexcept nogil:
+    """The number in Z of a root's cluster: an observation, or n + the row that made it (which may not fit in 32 bits)."""
+    return root.name if root.size == 1 else <double>n + root.name
 
 
 def label_merges(const int32_t[:, ::1] pairs, const int64_t[::1] order, double[:, ::1] z):
     """Columns 0, 1 and 3 of Z from an observation of each of the two clusters of every merge, taken in `order`."""
-    cdef ptrdiff_t n = z.shape[0] + 1, i, a, b, node
-    cdef int64_t* parent = <int64_t*>scratch_allocate(3 * n * sizeof(int64_t))
-    cdef int64_t* name = parent + n  # of the cluster of a root, in Z
-    cdef int64_t* size = parent + 2 * n
-    for i in range(n):
-        parent[i], name[i], size[i] = i, i, 1
-    for i in range(n - 1):
-        a = _root(parent, pairs[0, order[i]])
-        b = _root(parent, pairs[1, order[i]])
-        z[i, 0] = min(name[a], name[b])
-        z[i, 1] = max(name[a], name[b])
-        if size[a] > size[b]:
-            node = a
-            a = b
-            b = node
-        parent[a] = b
-        size[b] += size[a]
-        name[b] = n + i
-        z[i, 3] = size[b]
-    scratch_free(parent)
+    cdef ptrdiff_t n = z.shape[0] + 1, i
+    cdef int32_t a, b, node
+    cdef forest_node* forest = <forest_node*>scratch_allocate(n * sizeof(forest_node))
+    with nogil:
+        for i in range(n):
+            forest[i].parent = forest[i].name = <int32_t>i
+            forest[i].size = 1
+        for i in range(n - 1):
+            if i + AHEAD < n - 1:
+                prefetch(&forest[pairs[0, order[i + AHEAD]]])
+                prefetch(&forest[pairs[1, order[i + AHEAD]]])
+            a = _root(forest, pairs[0, order[i]])
+            b = _root(forest, pairs[1, order[i]])
+            z[i, 0] = min(_cluster(&forest[a], n), _cluster(&forest[b], n))
+            z[i, 1] = max(_cluster(&forest[a], n), _cluster(&forest[b], n))
+            if forest[a].size > forest[b].size:
+                node = a
+                a = b
+                b = node
+            forest[a].parent = b
+            forest[b].size += forest[a].size
+            forest[b].name = <int32_t>i
+            z[i, 3] = forest[b].size
+    scratch_free(forest)
 
 
 def node_sums(const int64_t[::1] left, const int64_t[::1] right, double[::1] values):

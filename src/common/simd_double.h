@@ -1,0 +1,82 @@
+/* One vector type of float64 lanes: the counterpart of simd.h where single precision cannot decide.
+ *
+ * There is no fused multiply-add here on purpose: every operation rounds as the scalar one does, so that all builds
+ * compute the same bits.
+ */
+#ifndef FASTCLUSTER_EXT_SIMD_DOUBLE_H
+#define FASTCLUSTER_EXT_SIMD_DOUBLE_H
+
+#include "simd.h"
+
+#if defined(__AVX512F__)
+#define VD_LANES 8
+typedef __m512d vd;
+FC_INLINE vd vd_set1(double a) { return _mm512_set1_pd(a); }
+FC_INLINE vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
+FC_INLINE void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
+FC_INLINE vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+FC_INLINE vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+FC_INLINE vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+FC_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+FC_INLINE vd vd_sqrt(vd a) { return _mm512_sqrt_pd(a); }
+/* A bit for every lane where a <= b. */
+FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VD_LANES 4
+typedef __m256d vd;
+FC_INLINE vd vd_set1(double a) { return _mm256_set1_pd(a); }
+FC_INLINE vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
+FC_INLINE void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
+FC_INLINE vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
+FC_INLINE vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
+FC_INLINE vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+FC_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+FC_INLINE vd vd_sqrt(vd a) { return _mm256_sqrt_pd(a); }
+FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)); }
+
+#elif defined(__SSE4_1__)
+#define VD_LANES 2
+typedef __m128d vd;
+FC_INLINE vd vd_set1(double a) { return _mm_set1_pd(a); }
+FC_INLINE vd vd_load(const double *p) { return _mm_loadu_pd(p); }
+FC_INLINE void vd_store(double *p, vd a) { _mm_storeu_pd(p, a); }
+FC_INLINE vd vd_add(vd a, vd b) { return _mm_add_pd(a, b); }
+FC_INLINE vd vd_sub(vd a, vd b) { return _mm_sub_pd(a, b); }
+FC_INLINE vd vd_mul(vd a, vd b) { return _mm_mul_pd(a, b); }
+FC_INLINE vd vd_max(vd a, vd b) { return _mm_max_pd(a, b); }
+FC_INLINE vd vd_sqrt(vd a) { return _mm_sqrt_pd(a); }
+FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmple_pd(a, b)); }
+
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define VD_LANES 2
+typedef float64x2_t vd;
+FC_INLINE vd vd_set1(double a) { return vdupq_n_f64(a); }
+FC_INLINE vd vd_load(const double *p) { return vld1q_f64(p); }
+FC_INLINE void vd_store(double *p, vd a) { vst1q_f64(p, a); }
+FC_INLINE vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }
+FC_INLINE vd vd_sub(vd a, vd b) { return vsubq_f64(a, b); }
+FC_INLINE vd vd_mul(vd a, vd b) { return vmulq_f64(a, b); }
+FC_INLINE vd vd_max(vd a, vd b) { return vmaxq_f64(a, b); }
+FC_INLINE vd vd_sqrt(vd a) { return vsqrtq_f64(a); }
+FC_INLINE uint32_t vd_at_most(vd a, vd b) {
+    const uint64x2_t m = vcleq_f64(a, b);
+    return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
+}
+
+#else
+#include <math.h>
+#define VD_LANES 1
+typedef double vd;
+FC_INLINE vd vd_set1(double a) { return a; }
+FC_INLINE vd vd_load(const double *p) { return *p; }
+FC_INLINE void vd_store(double *p, vd a) { *p = a; }
+FC_INLINE vd vd_add(vd a, vd b) { return a + b; }
+FC_INLINE vd vd_sub(vd a, vd b) { return a - b; }
+FC_INLINE vd vd_mul(vd a, vd b) { return a * b; }
+FC_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
+FC_INLINE vd vd_sqrt(vd a) { return sqrt(a); }
+FC_INLINE uint32_t vd_at_most(vd a, vd b) { return a <= b; }
+#endif
+
+#endif

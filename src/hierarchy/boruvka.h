@@ -1,0 +1,183 @@
+/* One thread's part of Boruvka's algorithm on a tree of boxes: the nearest point of another component.
+ *
+ * A point is known by its slot, its place in the leaves of the tree. What is known of its nearest foreign point never
+ * becomes wrong: components only grow, so a foreign point that is still foreign is still the nearest, and the distance
+ * to one that is not any more is a lower bound. Only points whose bound is not above their component's shortest edge so
+ * far are searched, within that edge's length.
+ *
+ * What a search finds does not depend on the length it is given, as long as that is enough: boxes are visited in an
+ * order that does not depend on it either, and the first of equally near points counts.
+ */
+#ifndef FASTCLUSTER_EXT_BORUVKA_H
+#define FASTCLUSTER_EXT_BORUVKA_H
+
+#include <string.h>
+#include "cluster_tree.h"
+
+typedef struct {
+    cluster_tree tree;
+    int32_t *component; /* of each slot; -1 where empty */
+    int32_t *nearest;   /* foreign slot, of each slot, or -1 if it is not known */
+    double *distances;  /* squared, to `nearest`, or a lower bound */
+    int32_t *uniform;   /* of each node: the component of all its points, -1 if there are several, -2 if none */
+    uint64_t *shortest;  /* of each component: the least squared distance to a foreign point, as bits */
+} boruvka;
+
+/* Squares are never negative, and so are ordered as their bits are. */
+FC_INLINE uint64_t boruvka_bits(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+FC_INLINE double boruvka_shortest(const boruvka *b, int32_t component) {
+    const uint64_t bits = __atomic_load_n(&b->shortest[component], __ATOMIC_RELAXED);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+FC_INLINE void boruvka_propose(boruvka *b, int32_t component, double distance) {
+    const uint64_t bits = boruvka_bits(distance);
+    uint64_t known = __atomic_load_n(&b->shortest[component], __ATOMIC_RELAXED);
+    while (bits < known && !__atomic_compare_exchange_n(&b->shortest[component], &known, bits, 1, __ATOMIC_RELAXED,
+                                                        __ATOMIC_RELAXED)) {
+    }
+}
+
+/* -- nodes of one component -- */
+
+static inline void boruvka_leaf_component(boruvka *b, ptrdiff_t leaf) {
+    int32_t common = -2;
+    for (ptrdiff_t l = 0; l < TREE_LEAF; l++) {
+        const int32_t own = b->component[leaf * TREE_LEAF + l];
+        if (own < 0) continue;
+        common = common == -2 || common == own ? own : -1;
+    }
+    b->uniform[((ptrdiff_t)1 << b->tree.depth) + leaf] = common;
+}
+
+static inline void boruvka_node_components(boruvka *b) {
+    for (ptrdiff_t node = ((ptrdiff_t)1 << b->tree.depth) - 1; node > 0; node--) {
+        const int32_t left = b->uniform[2 * node], right = b->uniform[2 * node + 1];
+        b->uniform[node] = left == right || right == -2 ? left : left == -2 ? right : -1;
+    }
+}
+
+/* -- searching -- */
+
+typedef struct {
+    const double *at; /* every TREE_LEAF-th value */
+    double distance; /* what is sought is nearer */
+    int32_t slot, component;
+} boruvka_query;
+
+FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *query, ptrdiff_t p) {
+    const double *block = b->tree.blocks + leaf * (p + 1) * TREE_LEAF;
+    const int32_t *components = b->component + leaf * TREE_LEAF;
+    double squares[TREE_LEAF];
+    uint32_t near = 0;
+    for (ptrdiff_t l = 0; l < TREE_LEAF; l += VD_LANES) {
+        vd squared = vd_set1(0);
+        for (ptrdiff_t c = 0; c < p; c++) {
+            const vd difference = vd_sub(vd_load(block + c * TREE_LEAF + l), vd_set1(query->at[c * TREE_LEAF]));
+            squared = vd_add(squared, vd_mul(difference, difference));
+        }
+        vd_store(squares + l, squared);
+        near |= vd_at_most(squared, vd_set1(query->distance)) << l;
+    }
+    for (; near; near &= near - 1) {
+        const int l = __builtin_ctz(near);
+        if (squares[l] < query->distance && components[l] != query->component && components[l] >= 0) {
+            query->distance = squares[l];
+            query->slot = (int32_t)(leaf * TREE_LEAF + l);
+        }
+    }
+}
+
+FC_INLINE int boruvka_worth(const boruvka *b, const boruvka_query *query, ptrdiff_t node, double gap) {
+    return gap < query->distance && b->uniform[node] != query->component;
+}
+
+FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *query, ptrdiff_t p) {
+    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth;
+    ptrdiff_t stack[TREE_MOST_DEPTH];
+    double gaps[TREE_MOST_DEPTH], gap;
+    int height = 0;
+    for (;;) {
+        while (node < leaves) {
+            const double *left = b->tree.boxes + 2 * node * size, *right = left + size;
+            const double to_left = tree_gap(left, query->at, p), to_right = tree_gap(right, query->at, p);
+            const int near_right = to_right < to_left;
+            const int go_left = boruvka_worth(b, query, 2 * node, to_left);
+            const int go_right = boruvka_worth(b, query, 2 * node + 1, to_right);
+            if (go_left && go_right) {
+                stack[height] = 2 * node + !near_right;
+                gaps[height++] = near_right ? to_left : to_right;
+                node = 2 * node + near_right;
+            } else if (go_left || go_right) {
+                node = 2 * node + go_right;
+            } else {
+                break;
+            }
+        }
+        if (node >= leaves) boruvka_scan(b, node - leaves, query, p);
+        do {
+            if (height == 0) return;
+            node = stack[--height];
+            gap = gaps[height];
+        } while (!(gap < query->distance));
+    }
+}
+
+FC_INLINE void boruvka_search_p(boruvka *b, ptrdiff_t slot, ptrdiff_t p) {
+    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth, leaf = slot / TREE_LEAF;
+    const double limit = boruvka_shortest(b, b->component[slot]);
+    boruvka_query query;
+    query.at = b->tree.blocks + leaf * (p + 1) * TREE_LEAF + slot % TREE_LEAF;
+    query.component = b->component[slot];
+    query.distance = nextafter(limit, INFINITY);
+    query.slot = -1;
+    if (b->uniform[leaves + leaf] != query.component) boruvka_scan(b, leaf, &query, p);
+    for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
+        const ptrdiff_t other = node ^ 1;
+        if (b->uniform[other] == query.component) continue;
+        const double gap = tree_gap(b->tree.boxes + other * size, query.at, p);
+        if (gap < query.distance) boruvka_descend(b, other, &query, p);
+    }
+    b->nearest[slot] = query.slot;
+    b->distances[slot] = query.distance;
+    if (query.slot >= 0) boruvka_propose(b, query.component, query.distance);
+}
+
+FC_INLINE void boruvka_leaves_p(boruvka *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t p) {
+    for (ptrdiff_t slot = first * TREE_LEAF; slot < last * TREE_LEAF; slot++) {
+        const int32_t component = b->component[slot];
+        if (component < 0 || b->nearest[slot] >= 0 || b->distances[slot] > boruvka_shortest(b, component)) continue;
+        boruvka_search_p(b, slot, p);
+    }
+}
+
+/* Searches for the points in leaves [first, last) that may have their component's shortest edge and do not know. */
+static inline void boruvka_leaves(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
+    switch (b->tree.p) {
+    case 1: boruvka_leaves_p(b, first, last, 1); break;
+    case 2: boruvka_leaves_p(b, first, last, 2); break;
+    case 3: boruvka_leaves_p(b, first, last, 3); break;
+    case 4: boruvka_leaves_p(b, first, last, 4); break;
+    case 5: boruvka_leaves_p(b, first, last, 5); break;
+    default: boruvka_leaves_p(b, first, last, b->tree.p); break;
+    }
+}
+
+/* What slots [first, last) know already: edges whose end has become one of their own component are forgotten. */
+static inline void boruvka_recall(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
+    for (ptrdiff_t slot = first; slot < last; slot++) {
+        const int32_t near = b->nearest[slot];
+        if (near < 0) continue;
+        if (b->component[near] == b->component[slot]) b->nearest[slot] = -1;
+        else boruvka_propose(b, b->component[slot], b->distances[slot]);
+    }
+}
+
+#endif

@@ -1,0 +1,266 @@
+"""Linkage of observations without their distance matrix: the same trees as with it."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.spatial.distance as scipy_distance
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hypothesis_numpy
+from reference_hierarchy import replay
+
+from fastcluster_ext.compat import fastcluster as compat
+from fastcluster_ext.hierarchy import linkage, linkage_weights
+
+DATA = Path(__file__).parent / "data"
+# Methods, and the metrics for which they need no matrix.
+WAYS = (
+    ("single", "euclidean"),
+    ("single", "sqeuclidean"),
+    ("ward", "euclidean"),
+    ("average", "sqeuclidean"),
+    ("weighted", "sqeuclidean"),
+    ("centroid", "euclidean"),
+    ("median", "euclidean"),
+    ("complete", "euclidean"),
+    ("complete", "sqeuclidean"),
+    ("average", "euclidean"),
+    ("weighted", "euclidean"),
+)
+rng = np.random.default_rng(11)
+
+
+def points_of(kind, n, p):
+    generator = np.random.default_rng(n + 1000 * p)
+    if kind == "random":
+        return generator.normal(size=(n, p))
+    if kind == "clustered":
+        return generator.integers(0, 4, size=(n, p)) + 1e-3 * generator.normal(size=(n, p))
+    if kind == "duplicated":
+        return np.repeat(generator.normal(size=(-(-n // 3), p)), 3, axis=0)[generator.permutation(n)]
+    if kind == "far":
+        return 1e7 + generator.normal(size=(n, p))
+    if kind == "collinear":
+        return generator.normal(size=(n, 1)) * np.arange(1, p + 1)
+    return generator.integers(0, 5, size=(n, p)).astype(float)  # "grid"
+
+
+def condensed(points, metric):
+    return scipy_distance.pdist(np.asarray(points, dtype=float), metric)
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+@pytest.mark.parametrize("kind", ["random", "clustered", "duplicated", "far", "collinear"])
+@pytest.mark.parametrize("p", [1, 2, 3, 8])
+def test_heights_of_the_matrix(p, kind, method, metric):
+    points = points_of(kind, 400, p)
+    found = linkage(points, method, metric, memory="vector")
+    expected = linkage(condensed(points, metric), method)
+    np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-9, atol=1e-13)
+    if kind == "random":
+        np.testing.assert_array_equal(found[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+def test_heights_of_the_matrix_with_weights(method, metric):
+    points, weights = points_of("random", 900, 3), rng.integers(1, 5000, size=900)
+    found = linkage(points, method, metric, weights=weights, memory="vector")
+    expected = linkage(condensed(points, metric), method, weights=weights)
+    np.testing.assert_allclose(found[:, 2], expected[:, 2], rtol=1e-9)
+    np.testing.assert_array_equal(found[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+@pytest.mark.parametrize("p", [1, 2, 3, 6])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_every_merge_of_a_grid_is_a_minimum(weighted, p, method, metric):
+    points = points_of("grid", 140, p)
+    weights = rng.integers(1, 4, size=len(points)).astype(float) if weighted else None
+    found = linkage(points, method, metric, weights=weights, memory="vector")
+    replay(condensed(points, metric), found, method, weights=weights, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    hypothesis_numpy.arrays(np.int8, st.tuples(st.integers(2, 30), st.integers(1, 4)), elements=st.integers(-3, 3)),
+    st.sampled_from(WAYS),
+)
+def test_ties(points, way):
+    found = linkage(points, *way, memory="vector")
+    replay(condensed(points, way[1]), found, way[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+def test_weighted_is_repeated(method, metric):
+    points, counts = points_of("random", 400, 3), rng.integers(1, 6, size=400)
+    weighted = linkage(points, method, metric, weights=counts, memory="vector")
+    repeated = linkage(np.repeat(points, counts, axis=0), method, metric, memory="vector")
+    above = repeated[repeated[:, 2] > 0]
+    np.testing.assert_allclose(weighted[:, 2], above[:, 2], rtol=1e-9)
+    np.testing.assert_array_equal(linkage_weights(weighted, counts), above[:, 3])
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+@pytest.mark.parametrize("kind", ["random", "grid"])
+def test_threads_change_nothing(kind, method, metric):
+    points = points_of("random", 4000, 3) if kind == "random" else rng.integers(0, 40, size=(4000, 3))
+    alone = linkage(points, method, metric, memory="vector", n_threads=1)
+    for n_threads in (2, 3):
+        np.testing.assert_array_equal(linkage(points, method, metric, memory="vector", n_threads=n_threads), alone)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, ">f8", np.int64])
+def test_dtypes_and_strides(dtype):
+    points = rng.integers(0, 200, size=(1200, 6)).astype(dtype)
+    points.flags.writeable = False
+    expected = linkage(points.astype(float)[:, ::2].copy(), "ward", memory="vector")
+    np.testing.assert_array_equal(linkage(points[:, ::2], "ward", memory="vector"), expected)
+    np.testing.assert_array_equal(linkage(np.asfortranarray(points[:, ::2]), "ward", memory="vector"), expected)
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+@pytest.mark.parametrize("scale", [1e-300, 1e-100, 1e100, 1e300])
+def test_coordinates_too_large_or_small_to_square(scale, method, metric):
+    points = rng.uniform(-1, 1, size=(300, 3))
+    expected = linkage(points, method, metric, memory="vector")[:, 2]
+    if metric == "sqeuclidean" and scale > 1e200:
+        with pytest.raises(ValueError, match="beyond float64"):
+            linkage(points * scale, method, metric, memory="vector")
+        return
+    factor = scale * scale if metric == "sqeuclidean" else scale
+    found = linkage(points * scale, method, metric, memory="vector")[:, 2]
+    np.testing.assert_allclose(found, expected * factor, rtol=1e-12)
+
+
+def test_weights_large_and_small():
+    points, weights = points_of("random", 200, 2), rng.integers(1, 9, size=200).astype(float)
+    expected = linkage(points, "ward", weights=weights, memory="vector")
+    for scale in (1e-290, 1e290):
+        found = linkage(points, "ward", weights=weights * scale, memory="vector")
+        np.testing.assert_allclose(found[:, 2], expected[:, 2] * scale**0.5, rtol=1e-12)
+    weights[3], weights[4] = 1e-290, 1e280
+    with pytest.raises(ValueError, match="weights must not differ by more"):
+        linkage(points, "ward", weights=weights, memory="vector")
+
+
+@pytest.mark.parametrize(("method", "metric"), WAYS)
+def test_few_points(method, metric):
+    np.testing.assert_array_equal(
+        linkage([[0.0, 3.0], [4.0, 0.0]], method, metric, memory="vector"),
+        [[0, 1, 25 if metric == "sqeuclidean" else 5, 2]],
+    )
+    same = linkage(np.full((50, 3), 7.0), method, metric, memory="vector")
+    np.testing.assert_array_equal(same[:, 2], 0)
+    np.testing.assert_array_equal(same[-1, 3], 50)
+    with pytest.raises(ValueError, match="at least two observations"):
+        linkage([[1.0, 2.0]], method, metric, memory="vector")
+
+
+@pytest.mark.parametrize(
+    ("points", "options", "message"),
+    [
+        ([[0.0], [np.nan]], {}, "nan at row 1, column 0"),
+        ([[0.0], [-np.inf]], {}, "-inf at row 1, column 0"),
+        ([[0.0], [1.0]], {"weights": [1, 0]}, "weights must be positive, got 0 at position 1"),
+        ([[0.0], [1.0]], {"weights": [1, np.nan]}, "weights holds nan"),
+        ([[0.0], [1.0]], {"weights": [1, 2, 3]}, "shape"),
+        ([[0.0], [1.0]], {"metric": "cityblock"}, "memory='vector' is not for method='ward' with metric='cityblock'"),
+        ([1.0, 2.0, 3.0], {}, "takes observations"),
+        ([[0.0], [1.0]], {"memory": "disk"}, "memory must be one of"),
+        (np.empty((5, 0)), {}, "empty"),
+    ],
+)
+def test_bad_input(points, options, message):
+    with pytest.raises(ValueError, match=message):
+        linkage(points, "ward", **{"memory": "vector", **options})
+
+
+def test_auto_needs_no_matrix_for_many_points():
+    # 80 GB of distances.
+    points = rng.normal(size=(100_000, 2))
+    tree = linkage(points, "ward")
+    assert tree.shape == (99_999, 4)
+    assert tree[-1, 3] == 100_000
+    small = points[:300]
+    np.testing.assert_array_equal(linkage(small, "ward"), linkage(small, "ward", memory="matrix"))
+
+
+def test_a_line_merges_in_pairs_from_its_lowest_end():
+    # The lowest of equally near ones counts: one pair a round, and clusters of two runs of points at every level.
+    n = 4096
+    points = np.arange(n, dtype=float)[:, None]
+    sizes = 2 ** np.arange(12)
+    tree = linkage(points, "complete", memory="vector")
+    np.testing.assert_array_equal(tree[:, 2], np.repeat(2 * sizes - 1, n // (2 * sizes)))
+    tree = linkage(points, "average", "sqeuclidean", memory="vector")
+    np.testing.assert_allclose(tree[:, 2], np.repeat((7 * sizes**2 - 1) / 6, n // (2 * sizes)), rtol=1e-9)
+
+
+def test_many_columns():
+    points = rng.normal(size=(600, 40))
+    found = linkage(points, "ward", memory="vector")
+    np.testing.assert_allclose(found[:, 2], linkage(points, "ward", memory="matrix")[:, 2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["single", "centroid", "median", "ward"])
+def test_linkage_vector_of_the_compatible_interface(method):
+    points = points_of("random", 1500, 3)
+    expected = linkage(condensed(points, "euclidean"), method)
+    np.testing.assert_allclose(compat.linkage_vector(points, method), expected, rtol=1e-9)
+    points[7, 1] = np.nan
+    with pytest.raises(FloatingPointError):
+        compat.linkage_vector(points, method)
+
+
+def test_weighted_ward_equals_r():
+    cases = json.loads((DATA / "hclust_members.json").read_text())
+    for case in cases:
+        points, weights = np.array(case["points"]), np.array(case["members"])
+        found = linkage(points, "ward", weights=weights, memory="vector")
+        # R's ward.D2 takes distances as they are; ours begin at sqrt(2 w w' / (w + w')) times as much.
+        np.testing.assert_allclose(found[:, 2], case["heights"], rtol=1e-9)
+
+
+def test_python_threads_at_once():
+    points = points_of("random", 2000, 3)
+    expected = {way: linkage(points, *way) for way in WAYS}
+    results = {}
+
+    def work(way):
+        results[way] = linkage(points, *way)
+
+    threads = [threading.Thread(target=work, args=(way,)) for way in WAYS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for way in WAYS:
+        np.testing.assert_array_equal(results[way], expected[way])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+@pytest.mark.parametrize(
+    ("method", "metric"), [("single", "euclidean"), ("ward", "euclidean"), ("centroid", "euclidean")]
+)
+def test_a_signal_ends_it(method, metric):
+    points = rng.normal(size=(100_000, 3))
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def repeat():
+        for _ in range(100):
+            linkage(points, method, metric)
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            repeat()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
