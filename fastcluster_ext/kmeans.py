@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext._kmeans import lloyd
+from fastcluster_ext._kmeans import lloyd, transfer
 from fastcluster_ext._kmeans.problem import Problem, check_distinct
 from fastcluster_ext._kmeans.result import Callback, Floats, KMeansResult, KMeansStep
 from fastcluster_ext._kmeans.runs import LABELS, Run, Settings
@@ -20,7 +20,14 @@ from fastcluster_ext._validation import as_points, as_weights, check_integer, ch
 
 __all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_plusplus"]
 
-_ALGORITHMS: dict[str, Callable[[Problem, Floats, Settings], Run]] = {"auto": lloyd.run, "lloyd": lloyd.run}
+_ALGORITHMS: dict[str, Callable[[Problem, Floats, Settings], Run]] = {
+    "auto": lloyd.run,
+    "lloyd": lloyd.run,
+    "forgy": lloyd.run,
+    "macqueen": transfer.macqueen,
+    "hartigan": transfer.hartigan,
+    "hartigan-wong": transfer.hartigan_wong,
+}
 _MOST_ITERATIONS = 2**62  # what the kernel can count to; nobody will see it
 _MOST_TRIALS = 1024
 
@@ -49,8 +56,11 @@ def kmeans(
         copied to a wider type; other real types become float64.
     k : int
         Number of clusters, at most the number of distinct points.
-    algorithm : {"auto", "lloyd"}
-        Lloyd's algorithm in either case.
+    algorithm : {"auto", "lloyd", "forgy", "macqueen", "hartigan", "hartigan-wong"}
+        "lloyd" assigns all points, then moves all centers; "auto" and, as in R, "forgy" are the same. The others move
+        one point at a time, and the centers with it: "macqueen" to the nearest center, "hartigan" wherever the inertia
+        falls most, and "hartigan-wong", R's default, by the two stages of AS 136. The last two end where no single
+        point can move and lower the inertia, which are some of the places where Lloyd's ends, and mostly better ones.
     init : {"k-means++", "random"} or (k, p) array-like
         "k-means++" draws seeds far apart, the best of ``2 + int(log(k))`` candidates at each step (as scikit-learn
         does); "random" takes k distinct points at random (Forgy); an array gives the initial centers.
@@ -61,7 +71,8 @@ def kmeans(
         Most iterations of one run.
     tol : float
         A run has converged when the squared movements of all centers add up to no more than `tol` times the mean
-        variance of the features. 0 iterates until the centers stand still.
+        variance of the features. 0 iterates until the centers stand still. The algorithms that move single points take
+        no notice of it: they end when none moves.
     sample_weight : (n,) array-like, optional
         Weights, not negative, not all zero: a point of weight 3 counts as three equal points. Points of weight 0 are
         labelled but have no influence.
@@ -96,8 +107,16 @@ def kmeans(
     distinct rows with their counts. With given centers the result is that of running it on all rows; seeds are drawn
     among the distinct rows, in ascending order, in proportion to their counts.
 
-    Time O(n k p) an iteration on the (distinct) points; memory O(n) for the labels, beyond that O(k p).
-    Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007.
+    "hartigan-wong" from given centers goes the way of R's `kmeans`, to the same labels and in as many iterations, but
+    for what R calls errors: an empty cluster at the start is refilled, and there is no limit to quick-transfer steps.
+    Equal rows that were counted, and a point of weight w, move as one; n / (n - w) and n / (n + w) then stand for R's
+    n / (n - 1) and n / (n + 1), and no cluster is ever left without a point.
+
+    Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
+    move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move.
+    Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
+    5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS 136",
+    Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013.
 
     Examples
     --------

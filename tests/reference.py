@@ -84,6 +84,49 @@ def greedy_kmeans_plusplus(points, uniforms, weights=None):
     return seeds
 
 
+def best_single_move(points, labels, k, weights=None):
+    """By how much the inertia could fall if one point (of positive weight, not alone) changed its cluster."""
+    points, best = np.asarray(points, dtype=float), 0.0
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    sizes = np.bincount(labels, weights, minlength=k)
+    counts = np.bincount(labels[weights > 0], minlength=k)
+    centers = np.stack([np.average(points[labels == j], axis=0, weights=weights[labels == j]) for j in range(k)])
+    squared = squared_distances(points, centers)
+    for i in np.flatnonzero((weights > 0) & (counts[labels] > 1)):
+        own, w = labels[i], weights[i]
+        costs = w * sizes / (sizes + w) * squared[i]
+        costs[own] = np.inf
+        if sizes[own] > w:
+            best = max(best, w * sizes[own] / (sizes[own] - w) * squared[i, own] - costs.min())
+    return best
+
+
+def one_at_a_time(points, centers, algorithm, weights=None):
+    """Hartigan's algorithm or MacQueen's: (labels, passes)."""
+    points, k = np.asarray(points, dtype=float), len(centers)
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    labels, passes, moved = nearest(points, centers), 0, True
+    sizes = np.bincount(labels, weights, minlength=k)
+    means = np.stack([np.average(points[labels == j], axis=0, weights=weights[labels == j]) for j in range(k)])
+    while moved:
+        moved, passes = False, passes + 1
+        for i in np.flatnonzero(weights > 0):
+            x, w, own = points[i], weights[i], labels[i]
+            if (labels[weights > 0] == own).sum() == 1:
+                continue
+            squared = ((x - means) ** 2).sum(axis=1)
+            if algorithm == "hartigan":
+                squared *= np.where(np.arange(k) == own, sizes / np.maximum(sizes - w, 1e-300), sizes / (sizes + w))
+            best = int(squared.argmin())
+            if squared[best] < squared[own] or (squared[best] == squared[own] and best < own):
+                means[own] = (means[own] * sizes[own] - w * x) / (sizes[own] - w)
+                means[best] = (means[best] * sizes[best] + w * x) / (sizes[best] + w)
+                sizes[own] -= w
+                sizes[best] += w
+                labels[i], moved = best, True
+    return labels, passes
+
+
 # --- images --------------------------------------------------------------------------------------------------------
 
 
