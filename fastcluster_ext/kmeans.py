@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext._kmeans import lloyd, transfer
+from fastcluster_ext._kmeans.metrics import METRICS
 from fastcluster_ext._kmeans.problem import Problem, check_distinct
 from fastcluster_ext._kmeans.result import Callback, Floats, KMeansResult, KMeansStep
 from fastcluster_ext._kmeans.runs import LABELS, Run, Settings
 from fastcluster_ext._kmeans.search import EXPECTED_ITERATIONS
 from fastcluster_ext._kmeans.seeding import INITS, draw_seeds, seeds
-from fastcluster_ext._random import RandomState, uniforms_from
+from fastcluster_ext._random import RandomState, Uniforms, uniforms_from
 from fastcluster_ext._threads import resolve_threads
-from fastcluster_ext._validation import as_points, as_weights, check_integer, check_option, check_real
+from fastcluster_ext._validation import Array, as_points, as_weights, check_integer, check_option, check_real
 
 __all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_plusplus"]
 
@@ -37,6 +40,7 @@ def kmeans(
     k: int,
     *,
     algorithm: str = "auto",
+    metric: str = "euclidean",
     init: str | npt.ArrayLike = "k-means++",
     n_init: int | str = "auto",
     max_iter: int = 300,
@@ -61,12 +65,17 @@ def kmeans(
         one point at a time, and the centers with it: "macqueen" to the nearest center, "hartigan" wherever the inertia
         falls most, and "hartigan-wong", R's default, by the two stages of AS 136. The last two end where no single
         point can move and lower the inertia, which are some of the places where Lloyd's ends, and mostly better ones.
-    init : {"k-means++", "random"} or (k, p) array-like
+    metric : {"euclidean", "manhattan", "cosine"}
+        What the inertia adds up, and where centers are: "euclidean", squared distances and means; "manhattan", sums of
+        absolute differences and weighted medians of every feature (k-medians); "cosine", ``1 - cos`` and directions of
+        length 1 (spherical k-means). The last two are clustered by Lloyd's algorithm only.
+    init : {"k-means++", "random", "random-partition"} or (k, p) array-like
         "k-means++" draws seeds far apart, the best of ``2 + int(log(k))`` candidates at each step (as scikit-learn
-        does); "random" takes k distinct points at random (Forgy); an array gives the initial centers.
+        does), by Euclidean distance, for "cosine" of the points scaled to length 1; "random" takes k distinct points at
+        random (Forgy); "random-partition" takes the means of k random clusters (Hartigan); an array gives the centers.
     n_init : int or "auto"
-        Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 10 for "random"
-        and 1 for "k-means++". Given centers are run once.
+        Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 1 for "k-means++"
+        and 10 for the other two. Given centers are run once.
     max_iter : int
         Most iterations of one run.
     tol : float
@@ -93,7 +102,8 @@ def kmeans(
     ------
     TypeError, ValueError
         Naming the argument: X not a non-empty two-dimensional array of finite numbers; k less than 1 or more than the
-        number of distinct points (of positive weight); weights negative, not finite, or all zero; a wrong shape.
+        number of distinct points (of positive weight); weights negative, not finite, or all zero; a wrong shape; a row
+        of zeros, which has no cosine; an algorithm that does not know the metric.
 
     Notes
     -----
@@ -115,8 +125,9 @@ def kmeans(
     Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
     move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move.
     Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
-    5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS 136",
-    Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013.
+    5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS
+    136", Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013; I. S. Dhillon and D. S.
+    Modha, "Concept decompositions for large sparse text data using clustering", Machine Learning 42, 2001.
 
     Examples
     --------
@@ -148,26 +159,8 @@ def kmeans(
     threads = resolve_threads(n_threads)
     points = as_points(X, n_threads=threads)
     weights = as_weights(sample_weight, len(points))
-    check_option(algorithm, "algorithm", tuple(_ALGORITHMS))
-    k = check_integer(k, "k", minimum=1, maximum=np.iinfo(LABELS).max)
-    max_iter = min(check_integer(max_iter, "max_iter", minimum=1), _MOST_ITERATIONS)
-    tol = check_real(tol, "tol", minimum=0.0)
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
-    given = _given_centers(init, k, points.shape[1])
-    runs = _number_of_runs(n_init, init, given is not None)
-    uniforms = uniforms_from(random_state)
-
-    problem = Problem(points, weights, k, runs * min(max_iter, EXPECTED_ITERATIONS), threads)
-    settings = Settings(max_iter, tol, history, callback)
-    best: Run | None = None
-    for _ in range(runs):
-        centers = given if given is not None else seeds(problem, str(init), uniforms)
-        run = _ALGORITHMS[algorithm](problem, centers.copy(), settings)
-        if best is None or run.inertia < best.inertia:
-            best = run
-    assert best is not None
-    return _result(problem, best, tuple(map(str, getattr(X, "columns", ()))))
+    plan = _plan(k, points.shape[1], algorithm, metric, init, n_init, max_iter, tol, history, callback)
+    return _cluster(points, weights, plan, uniforms_from(random_state), threads, tuple(map(str, _names(X))))
 
 
 def kmeans_plusplus(
@@ -226,6 +219,69 @@ def kmeans_plusplus(
     return draw_seeds(points, weights, k, uniforms, threads, trials)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The arguments of `kmeans`, checked, without the data."""
+
+    k: int
+    algorithm: str
+    metric: str
+    init: str
+    given: Floats | None
+    runs: int
+    settings: Settings
+
+
+def _plan(
+    k: int,
+    p: int,
+    algorithm: str,
+    metric: str,
+    init: str | npt.ArrayLike,
+    n_init: int | str,
+    max_iter: int,
+    tol: float,
+    history: bool,
+    callback: Callback | None,
+) -> _Plan:
+    check_option(algorithm, "algorithm", tuple(_ALGORITHMS))
+    check_option(metric, "metric", METRICS)
+    if metric != "euclidean" and _ALGORITHMS[algorithm] is not lloyd.run:
+        raise ValueError(f"algorithm must be 'auto' or 'lloyd' with metric={metric!r}, got {algorithm!r}")
+    k = check_integer(k, "k", minimum=1, maximum=np.iinfo(LABELS).max)
+    max_iter = min(check_integer(max_iter, "max_iter", minimum=1), _MOST_ITERATIONS)
+    tol = check_real(tol, "tol", minimum=0.0)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+    given = _given_centers(init, k, p)
+    if metric == "cosine" and given is not None and not given.any(axis=1).all():
+        raise ValueError(f"init holds only zeros at row {int(given.any(axis=1).argmin())}; it has no direction")
+    runs = _number_of_runs(n_init, init, given is not None)
+    settings = Settings(max_iter, tol, history, callback)
+    return _Plan(k, algorithm, metric, init if isinstance(init, str) else "", given, runs, settings)
+
+
+def _cluster(
+    points: Array, weights: Floats | None, plan: _Plan, uniforms: Uniforms, threads: int, names: tuple[str, ...] = ()
+) -> KMeansResult:
+    """Return the best of the runs."""
+    iterations = plan.runs * min(plan.settings.max_iter, EXPECTED_ITERATIONS)
+    problem = Problem(points, weights, plan.k, iterations, threads, plan.metric)
+    best: Run | None = None
+    for _ in range(plan.runs):
+        centers = plan.given if plan.given is not None else seeds(problem, plan.init, uniforms)
+        run = _ALGORITHMS[plan.algorithm](problem, centers.copy(), plan.settings)
+        if best is None or run.inertia < best.inertia:
+            best = run
+    assert best is not None
+    return _result(problem, best, names)
+
+
+def _names(X: object) -> Any:
+    """Return the column names of a DataFrame."""
+    return getattr(X, "columns", ())
+
+
 def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
     if isinstance(init, str):
         check_option(init, "init", INITS)
@@ -241,10 +297,10 @@ def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
 def _number_of_runs(n_init: int | str, init: str | npt.ArrayLike, given: bool) -> int:
     if isinstance(n_init, str):
         check_option(n_init, "n_init", ("auto",))
-        return 10 if isinstance(init, str) and init == "random" else 1
+        return 10 if isinstance(init, str) and init != "k-means++" else 1
     runs = check_integer(n_init, "n_init", minimum=1)
     if given and runs > 1:
-        warnings.warn(f"init gives the centers: one run instead of n_init={runs}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"init gives the centers: one run instead of n_init={runs}", RuntimeWarning, stacklevel=4)
         return 1
     return runs
 

@@ -127,6 +127,30 @@ def one_at_a_time(points, centers, algorithm, weights=None):
     return labels, passes
 
 
+def lloyd_of_metric(points, centers, metric, weights=None, max_iter=300):
+    """k-medians ("manhattan") or spherical k-means ("cosine"), with no cluster ever empty: (centers, labels)."""
+    points, centers = np.asarray(points, dtype=float), np.array(centers, dtype=float)
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    for _ in range(max_iter):
+        if metric == "manhattan":
+            costs = np.abs(points[:, np.newaxis] - centers).sum(axis=2)
+        else:
+            costs = 1 - units @ (centers / np.linalg.norm(centers, axis=1, keepdims=True)).T
+        labels = costs.argmin(axis=1)
+        before = centers.copy()
+        for j in range(len(centers)):
+            own = labels == j
+            if metric == "manhattan":
+                centers[j] = np.median(np.repeat(points[own], weights[own].astype(int), axis=0), axis=0)
+            else:
+                total = (weights[own, np.newaxis] * units[own]).sum(axis=0)
+                centers[j] = total / np.linalg.norm(total)
+        if np.allclose(before, centers, rtol=1e-14, atol=0):
+            break
+    return centers, labels
+
+
 # --- images --------------------------------------------------------------------------------------------------------
 
 
