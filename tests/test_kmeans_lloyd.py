@@ -216,6 +216,57 @@ def test_equals_the_reference_to_the_last_bit_on_whole_numbers(p, dtype):
     assert result.converged
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("p", [1, 2, 3, 4])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_many_iterations_over_crowded_points(p, weighted):
+    # Enough points and iterations to be ordered by a tree first; most points are equal, so that it cannot be balanced.
+    generator = np.random.default_rng(p)
+    X = clustered(40_000, p, 9, seed=p)
+    X[generator.random(len(X)) < 0.8] = X[0]
+    weights = generator.integers(0, 3, len(X)).astype(float) if weighted else None
+    init = X[-12:] + generator.normal(size=(12, p))
+    result = kmeans(X, 12, init=init, sample_weight=weights, max_iter=40, tol=0)
+    assert_consistent(X, result, weights)
+    expected = reference.lloyd(X, init, 40, weights=weights)
+    np.testing.assert_array_equal(result.labels, expected[0])
+    np.testing.assert_allclose(result.centers, expected[1], rtol=1e-10)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        ("apart", np.uint8),
+        ("apart", np.float32),
+        ("overlapping", np.float64),
+        ("none", np.float32),
+        ("equal", np.float32),
+    ],
+)
+def test_bounds_change_nothing(kind, dtype):
+    # Wide enough, and of enough centers, for bounds to be kept; 4201 rows are not whole tiles.
+    generator = np.random.default_rng(3)
+    p, k = 41, 203
+    X = {
+        "apart": lambda: clustered(4201, p, 150, spread=0.2),
+        "overlapping": lambda: clustered(4201, p, 400, spread=3.0),
+        "none": lambda: generator.normal(size=(4201, p)),
+        "equal": lambda: np.repeat(generator.normal(size=(300, p)), 16, axis=0)[:4201],
+    }[kind]()
+    X = (X * 12 + 128).clip(0, 255).astype(dtype)
+    weights = generator.integers(0, 3, len(X)).astype(float)
+    init = X[np.unique(X, axis=0, return_index=True)[1][:k]]
+    options = {"init": init, "sample_weight": weights, "max_iter": 7, "tol": 0}
+    result = kmeans(X, k, history=True, **options)
+    for step, following in itertools.pairwise(result.history[::2]):
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+        assert (following.centers != step.centers).any()
+    assert_consistent(X, result, weights)
+    for n_threads in (1, 3):
+        assert_same_bits(result, kmeans(X, k, n_threads=n_threads, **options))
+
+
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_float32_far_from_the_origin(offset):
     X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)

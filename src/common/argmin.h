@@ -117,11 +117,11 @@ FC_INLINE void argmin_group_narrow(const centers_table *table, const float *colu
     }
 }
 
-/* Any p: a block of rows x one pack of centers in registers, one pass over the coordinates. */
-FC_INLINE void argmin_group_wide(const centers_table *table, const float *columns, ptrdiff_t ld, vf *best, vf *second,
-                                 vi *chosen) {
+/* Any p, centers [first, last), whole packs: a block of rows x one pack in registers, one pass over the coordinates. */
+FC_INLINE void argmin_packs_wide(const centers_table *table, const float *columns, ptrdiff_t ld, ptrdiff_t first,
+                                 ptrdiff_t last, vf *best, vf *second, vi *chosen) {
     const ptrdiff_t p = table->p;
-    for (ptrdiff_t j = 0; j < table->k_padded; j += ARGMIN_PACK) {
+    for (ptrdiff_t j = first; j < last; j += ARGMIN_PACK) {
         const float *pack = table->filter + j * p;
         vf score[ARGMIN_PACK][ARGMIN_VECTORS];
         for (int q = 0; q < ARGMIN_PACK; q++) {
@@ -190,7 +190,7 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
         case 2: argmin_group_narrow(table, columns + begin, ld, 2, best, second, chosen); break;
         case 3: argmin_group_narrow(table, columns + begin, ld, 3, best, second, chosen); break;
         case 4: argmin_group_narrow(table, columns + begin, ld, 4, best, second, chosen); break;
-        default: argmin_group_wide(table, columns + begin, ld, best, second, chosen);
+        default: argmin_packs_wide(table, columns + begin, ld, 0, table->k_padded, best, second, chosen);
         }
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             const ptrdiff_t at = begin + r * VF_LANES;

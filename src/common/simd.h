@@ -14,6 +14,7 @@
 
 #define FC_INLINE static inline __attribute__((always_inline))
 #define FC_ALIGN 64
+#define VF_LOOKUP_MOST 64 /* values a table of vf_lookup has room for */
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -38,6 +39,19 @@ FC_INLINE vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm512_mask_mov_epi32(b, m, a); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+/* table[index] lane by lane, of a table of `size` values, a power of two (memory of whole vectors). */
+FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
+    if (size <= 16) return _mm512_permutexvar_ps(index, vf_load(table));
+    const vf low = _mm512_permutex2var_ps(vf_load(table), index, vf_load(table + 16));
+    if (size <= 32) return low;
+    const vf high = _mm512_permutex2var_ps(vf_load(table + 32), index, vf_load(table + 48));
+    return _mm512_mask_mov_ps(low, _mm512_test_epi32_mask(index, vi_set1(32)), high);
+}
+/* 2 a + 1 where m is set, 2 a elsewhere. */
+FC_INLINE vi vi_twice_plus(vi a, vm m) {
+    const vi twice = _mm512_add_epi32(a, a);
+    return _mm512_mask_add_epi32(twice, m, twice, vi_set1(1));
+}
 #define VF_HAS_LOAD3
 /* VF_LANES rows of three floats, by column. */
 FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
@@ -76,6 +90,11 @@ FC_INLINE vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
+    if (size <= 8) return _mm256_permutevar8x32_ps(vf_load(table), index);
+    return _mm256_i32gather_ps(table, index, 4);
+}
+FC_INLINE vi vi_twice_plus(vi a, vm m) { return _mm256_sub_epi32(_mm256_add_epi32(a, a), _mm256_castps_si256(m)); }
 #define VF_HAS_LOAD3
 /* VF_LANES rows of three floats, by column: blends gather a column's values, one permutation puts them in order. */
 FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
@@ -110,6 +129,12 @@ FC_INLINE vf vf_abs(vf a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm_cmplt_ps(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm_blendv_epi8(b, a, _mm_castps_si128(m)); }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
+FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
+    (void)size;
+    return _mm_setr_ps(table[_mm_extract_epi32(index, 0)], table[_mm_extract_epi32(index, 1)],
+                       table[_mm_extract_epi32(index, 2)], table[_mm_extract_epi32(index, 3)]);
+}
+FC_INLINE vi vi_twice_plus(vi a, vm m) { return _mm_sub_epi32(_mm_add_epi32(a, a), _mm_castps_si128(m)); }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <arm_neon.h>
@@ -137,6 +162,13 @@ FC_INLINE uint32_t vm_bits(vm m) {
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, bit));
 }
+FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
+    (void)size;
+    const float values[4] = {table[vgetq_lane_s32(index, 0)], table[vgetq_lane_s32(index, 1)],
+                             table[vgetq_lane_s32(index, 2)], table[vgetq_lane_s32(index, 3)]};
+    return vld1q_f32(values);
+}
+FC_INLINE vi vi_twice_plus(vi a, vm m) { return vsubq_s32(vaddq_s32(a, a), vreinterpretq_s32_u32(m)); }
 #define VF_HAS_LOAD3
 /* VF_LANES rows of three floats, by column. */
 FC_INLINE void vf_load3(const float *rows, vf *x, vf *y, vf *z) {
@@ -169,6 +201,8 @@ FC_INLINE vf vf_abs(vf a) { return fabsf(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return a < b; }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+FC_INLINE vf vf_lookup(const float *table, int size, vi index) { return (void)size, table[index]; }
+FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #endif
 
 /* Write base + lane for every lane set in `m`, in order, at `out`; returns how many. May write VF_LANES values. */

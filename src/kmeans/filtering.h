@@ -44,40 +44,51 @@ static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p
     worker->candidates = (int32_t *)(table + (centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
 }
 
-FC_INLINE void box_leaf_p(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *low,
+/* `p` is a constant here where it matters; the box and the sums then stay in registers. */
+FC_INLINE void box_leaf_p(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *box,
                           double *sums, matrix_dtype dtype, ptrdiff_t p) {
-    double *high = low + p;
-    for (ptrdiff_t r = start; r < stop; r++) {
-        const char *at = points->data + r * points->row_stride;
+    double low[KDTREE_MOST_COLUMNS], high[KDTREE_MOST_COLUMNS], sum[KDTREE_MOST_COLUMNS + 1] = {0};
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
+    const char *at = points->data + start * p * item;
+    for (ptrdiff_t i = 0; i < p; i++) {
+        low[i] = INFINITY;
+        high[i] = -INFINITY;
+    }
+    for (ptrdiff_t r = start; r < stop; r++, at += p * item) {
         const double weight = weights ? weights[r] : 1.0;
         for (ptrdiff_t i = 0; i < p; i++) {
-            const double value = matrix_value(at + i * points->column_stride, dtype);
+            const double value = matrix_value(at + i * item, dtype);
             low[i] = value < low[i] ? value : low[i];
             high[i] = value > high[i] ? value : high[i];
-            sums[i] += weight * value;
+            sum[i] += weight * value;
         }
-        sums[p] += weight;
+        sum[p] += weight;
     }
+    for (ptrdiff_t i = 0; i < p; i++) {
+        box[i] = low[i];
+        box[p + i] = high[i];
+    }
+    for (ptrdiff_t i = 0; i <= p; i++) sums[i] = sum[i];
 }
 
-FC_INLINE void box_leaf_typed(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *low,
+FC_INLINE void box_leaf_typed(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *box,
                               double *sums, matrix_dtype dtype) {
-    if (points->n_columns == 3) box_leaf_p(points, weights, start, stop, low, sums, dtype, 3);
-    else box_leaf_p(points, weights, start, stop, low, sums, dtype, points->n_columns);
+    switch (points->n_columns) {
+    case 1: box_leaf_p(points, weights, start, stop, box, sums, dtype, 1); break;
+    case 2: box_leaf_p(points, weights, start, stop, box, sums, dtype, 2); break;
+    case 3: box_leaf_p(points, weights, start, stop, box, sums, dtype, 3); break;
+    default: box_leaf_p(points, weights, start, stop, box, sums, dtype, points->n_columns);
+    }
 }
 
 /* Box and sums of the leaves [first, last). */
 static inline void box_leaves(box_tree *tree, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t p = tree->p, stride = sums_stride(p), leaves = (ptrdiff_t)1 << tree->depth;
     for (ptrdiff_t leaf = first; leaf < last; leaf++) {
-        double *low = tree->boxes + (leaves + leaf) * 2 * p, *sums = tree->sums + (leaves + leaf) * stride;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            low[i] = INFINITY;
-            low[p + i] = -INFINITY;
-        }
-        for (ptrdiff_t i = 0; i < stride; i++) sums[i] = 0;
+        double *box = tree->boxes + (leaves + leaf) * 2 * p, *sums = tree->sums + (leaves + leaf) * stride;
+        for (ptrdiff_t i = p + 1; i < stride; i++) sums[i] = 0;
         MATRIX_DISPATCH(&tree->points, box_leaf_typed, tree->weights, tree->leaf_rows[leaf], tree->leaf_rows[leaf + 1],
-                        low, sums)
+                        box, sums)
     }
 }
 

@@ -4,8 +4,9 @@ Cost: O(n k p) a step, O(threads (k p + p)) working memory; no n x k matrix exis
 written when they are asked for. Source: S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on
 Information Theory 28(2), 1982.
 
-The assignment is made in one of two ways, with equal labels: `PlainSearch` compares every row with every center, `BoxSearch`
-first orders the rows by a k-d tree and drops centers for whole boxes of rows (filtering.h).
+The assignment is made in one of three ways, with equal labels: `PlainSearch` compares every row with every center; `BoxSearch`,
+for few columns, orders the rows by a k-d tree and drops centers for whole boxes of rows (boxes.pxi); `GroupSearch`, for
+many, keeps bounds of the distances to groups of centers (groups.pxi).
 
 Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in an
 order that is fixed by the rows alone, so centers do not depend on threads or on the instruction set.
@@ -15,13 +16,14 @@ cimport cython
 from cpython.buffer cimport PyBuffer_Release
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
+from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int32_t, uint32_t, uintptr_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
 from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows, slice_chunks
-from common.matrix cimport acquire_matrix, matrix, matrix_row_f64, weights_pointer
+from common.matrix cimport MATRIX_FLOAT64, acquire_matrix, matrix, matrix_row_f64, weights_pointer
 from common.scratch cimport padded, scratch_allocate, scratch_free
 
 import numpy as np
@@ -46,59 +48,6 @@ cdef extern from "kmeans/lloyd.h" nogil:
     void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
                       double* closest) noexcept
     ptrdiff_t farthest_row(const matrix* points, const double* closest, const double* weights) noexcept
-
-
-cdef extern from "common/kdtree.h" nogil:
-    enum:
-        KDTREE_TILE
-        KDTREE_MOST_COLUMNS
-    ctypedef struct kdtree_node:
-        pass
-    ctypedef struct kdtree:
-        ptrdiff_t p
-        ptrdiff_t depth
-        kdtree_node* nodes
-        double* shift
-    void kdtree_split(kdtree* tree, ptrdiff_t node, float* sample, ptrdiff_t begin, ptrdiff_t end) noexcept
-    void kdtree_descend(const kdtree* tree, const matrix* points, ptrdiff_t start, ptrdiff_t stop, float* columns,
-                        uint32_t* leaves) noexcept
-    void kdtree_count(const uint32_t* leaves, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t n_leaves,
-                      ptrdiff_t* counts) noexcept
-    void kdtree_scatter(const uint32_t* leaves, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
-                        ptrdiff_t* places, char* sorted, uint32_t* order) noexcept
-
-
-cdef extern from "kmeans/filtering.h" nogil:
-    ctypedef struct box_tree:
-        ptrdiff_t p
-        ptrdiff_t depth
-        matrix points
-        const double* weights
-        const uint32_t* order
-        const ptrdiff_t* leaf_rows
-        double* boxes
-        double* sums
-    ctypedef struct box_worker:
-        int32_t* candidates
-    ctypedef struct box_visit:
-        const double* centers
-        ptrdiff_t k
-        double* sums
-        double* costs
-        int32_t* labels
-    size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
-    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
-    void box_leaves(box_tree* tree, ptrdiff_t first, ptrdiff_t last) noexcept
-    void box_inner(box_tree* tree) noexcept
-    void box_node(const box_tree* tree, box_worker* worker, const box_visit* visit, ptrdiff_t node, ptrdiff_t level,
-                  const int32_t* candidates, ptrdiff_t n_candidates) noexcept
-
-
-cdef enum:
-    BOX_ROWS = 512          # rows a leaf, about; of 128 to 2048, 512 is within 10 % of the best at k = 16 and 256
-    BOX_SAMPLE_PER_LEAF = 4
-    BOX_SEGMENTS = 16       # ranges of rows that are counted and sorted independently
-    BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
 
 
 cdef class PlainSearch:
@@ -276,153 +225,12 @@ cdef class PlainSearch:
         centers[:, :] = moved
 
 
-@cython.final
-cdef class BoxSearch(PlainSearch):
-    """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
-
-    Takes 4 bytes a row and a copy of the rows and their weights, in their own dtype.
-    """
-
-    cdef:
-        box_tree tree
-        size_t worker_size
-        ptrdiff_t tasks, tasks_a_slice
-        char* workers
-        char* box_partials
-        int32_t[::1] everything
-        object keep
-
-    def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
-        cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
-        while (n >> depth) > BOX_ROWS:
-            depth += 1
-        self.tree.p, self.tree.depth = p, depth
-        self._sort(_plant(&self.points, depth))
-        self.tasks = 1 << min(depth, BOX_TASK_DEPTH)
-        self.worker_size = padded(box_worker_bytes(k, p, depth))
-        self.tasks_a_slice = min(self.tasks, max(<ptrdiff_t>(2 * n_threads),
-                                                 <ptrdiff_t>(SLICE_BYTES // (self.partial_size + 1))))
-        memory = np.empty(self.worker_size * n_threads + self.partial_size * self.tasks_a_slice + 64, dtype=np.uint8)
-        cdef unsigned char[::1] view = memory
-        self.workers = <char*>((<uintptr_t>&view[0] + 63) // 64 * 64)
-        self.box_partials = self.workers + self.worker_size * n_threads
-        self.everything = np.arange(k, dtype=np.int32)
-        self.keep = (self.keep, memory)
-
-    cdef int _sort(self, _Plan plan) except -1:
-        """Order the rows by leaf, and fill in boxes and sums."""
-        cdef ptrdiff_t n = self.points.n_rows, p = self.p, leaves = 1 << self.tree.depth, segment, leaf, place, count
-        cdef ptrdiff_t a_segment = (n + BOX_SEGMENTS - 1) // BOX_SEGMENTS, item
-        cdef uint32_t[::1] leaf_of = np.empty(n, dtype=np.uint32), order = np.empty(n, dtype=np.uint32)
-        cdef ptrdiff_t[:, ::1] places = np.empty((BOX_SEGMENTS, leaves), dtype=np.intp)
-        cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
-        cdef double[::1] weights = None if self.weights == NULL else np.empty(n)
-        cdef double* sorted_weights = NULL if self.weights == NULL else &weights[0]
-        cdef double[::1] boxes = np.empty(4 * leaves * p), sums = np.empty(2 * leaves * sums_stride(p))
-        item = 1 << <int>self.points.dtype
-        cdef unsigned char[::1] rows = np.empty(n * p * item, dtype=np.uint8)
-        with nogil:
-            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
-                kdtree_descend(&plan.tree, &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
-                               <float*>(self.scratch + threadid() * self.scratch_size), &leaf_of[0])
-                kdtree_count(&leaf_of[0], min(segment * a_segment, n), min((segment + 1) * a_segment, n), leaves,
-                             &places[segment, 0])
-            place = 0
-            for leaf in range(leaves):
-                leaf_rows[leaf] = place
-                for segment in range(BOX_SEGMENTS):
-                    count = places[segment, leaf]
-                    places[segment, leaf] = place
-                    place += count
-            leaf_rows[leaves] = place
-            for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
-                kdtree_scatter(&leaf_of[0], &self.points, min(segment * a_segment, n), min((segment + 1) * a_segment, n),
-                               &places[segment, 0], <char*>&rows[0], &order[0])
-            if self.weights != NULL:
-                for place in range(n):
-                    sorted_weights[place] = self.weights[order[place]]
-        PyErr_CheckSignals()
-        self.tree.points = self.points
-        self.tree.points.data = <const char*>&rows[0]
-        self.tree.points.row_stride, self.tree.points.column_stride = p * item, item
-        self.tree.weights, self.tree.order, self.tree.leaf_rows = sorted_weights, &order[0], &leaf_rows[0]
-        self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
-        self.keep = (rows.base, order.base, leaf_rows.base, boxes.base, sums.base, weights)
-        cdef ptrdiff_t a_part = (leaves + 63) // 64
-        with nogil:
-            for leaf in prange(0, leaves, a_part, num_threads=self.n_threads, schedule="dynamic"):
-                box_leaves(&self.tree, leaf, min(leaf + a_part, leaves))
-            box_inner(&self.tree)
-        PyErr_CheckSignals()
-        return 0
-
-    cdef void _visit(self, ptrdiff_t task, int thread, ptrdiff_t slot, const double* centers,
-                     int32_t* labels) noexcept nogil:
-        """One subtree: sums, or labels and costs where labels are given, to the partial result `slot`."""
-        cdef box_worker worker
-        cdef box_visit visit
-        cdef double* partial = <double*>(self.box_partials + slot * self.partial_size)
-        memset(partial, 0, self.partial_size)
-        box_worker_place(&worker, self.k, self.p, self.workers + thread * self.worker_size)
-        visit.centers, visit.k, visit.labels = centers, self.k, labels
-        visit.sums = partial if labels == NULL else NULL
-        visit.costs = partial
-        box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.everything[0], self.k)
-        if labels == NULL:
-            sums_fold(partial, self.k, self.p)
-
-    cdef int _visit_all(self, const double[:, ::1] centers, int32_t* labels, double* totals, ptrdiff_t size) except -1:
-        cdef ptrdiff_t first, task, last
-        for first in range(0, self.tasks, self.tasks_a_slice):
-            last = min(first + self.tasks_a_slice, self.tasks)
-            with nogil:
-                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    self._visit(task, threadid(), task - first, &centers[0, 0], labels)
-                for task in range(first, last):
-                    add_to(<double*>(self.box_partials + (task - first) * self.partial_size), size, totals)
-            PyErr_CheckSignals()
-        return 0
-
-    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
-        totals[:] = 0
-        return self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
-
-    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
-        costs[:, :] = 0
-        return self._visit_all(centers, &labels[0], &costs[0, 0], self.k * COST_STRIDE)
-
-
-cdef class _Plan:
-    """A k-d tree and its memory."""
-
-    cdef:
-        kdtree tree
-        object keep
-
-
-cdef _Plan _plant(const matrix* points, ptrdiff_t depth):
-    """A tree of 2**depth leaves from an evenly spaced sample of the rows."""
-    cdef _Plan plan = _Plan()
-    cdef ptrdiff_t nodes = 1 << depth, p = points.n_columns, m = min(points.n_rows, BOX_SAMPLE_PER_LEAF * nodes), s, i
-    cdef double[::1] splits = np.zeros(nodes), shift = np.empty(p), row = np.empty(p)
-    cdef float[::1] sample = np.empty(m * p, dtype=np.float32)
-    plan.keep = (splits.base, shift.base)
-    plan.tree.p, plan.tree.depth = p, depth
-    plan.tree.nodes, plan.tree.shift = <kdtree_node*>&splits[0], &shift[0]
-    with nogil:
-        matrix_row_f64(points, 0, &row[0])
-        for i in range(p):
-            shift[i] = <float>row[i]
-        for s in range(m):
-            matrix_row_f64(points, <ptrdiff_t>(<double>s / m * points.n_rows), &row[0])
-            for i in range(p):
-                sample[s * p + i] = <float>(row[i] - shift[i])
-        kdtree_split(&plan.tree, 1, &sample[0], 0, m)
-    return plan
-
-
 cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept nogil:
     """Partial results onto the totals (float64)."""
     cdef ptrdiff_t i
     for i in range(size):
         totals[i] += partial[i]
+
+
+include "boxes.pxi"
+include "groups.pxi"

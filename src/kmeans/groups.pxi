@@ -1,0 +1,256 @@
+"""Centers in groups: `GroupSearch` keeps bounds of distances and searches what may have changed (groups.h)."""
+
+cdef extern from "kmeans/groups.h" nogil:
+    enum:
+        GROUP_MOST
+    ctypedef struct group_table:
+        pass
+    ctypedef struct group_bounds:
+        int32_t* labels
+        float* upper
+        float* lower
+    ctypedef struct group_moves:
+        float* of_center
+        float* of_group
+    ctypedef struct group_worker:
+        double wanted_pairs
+    size_t group_table_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t n_groups) noexcept
+    void group_table_place(group_table* table, const centers_table* exact, ptrdiff_t n_groups, const int32_t* members,
+                           const int32_t* group_of, void* memory) noexcept
+    void group_table_fill(group_table* table) noexcept
+    size_t group_worker_bytes(ptrdiff_t p, ptrdiff_t n_groups) noexcept
+    void group_worker_place(group_worker* worker, ptrdiff_t p, ptrdiff_t n_groups, char* memory) noexcept
+    void group_split(const double* centers, ptrdiff_t p, int32_t* order, ptrdiff_t begin, ptrdiff_t end,
+                     ptrdiff_t n_groups, ptrdiff_t first, int32_t* members) noexcept
+    void group_begin_chunk(const group_table* table, const matrix* points, group_bounds* bounds, ptrdiff_t start,
+                           ptrdiff_t stop, group_worker* worker) noexcept
+    void group_gaps_chunk(const group_table* table, const matrix* centers, float* gaps, ptrdiff_t start, ptrdiff_t stop,
+                          group_worker* worker) noexcept
+    ptrdiff_t group_bounds_chunk(const group_table* table, const matrix* points, const group_moves* moves,
+                                 const float* gaps, const float* none, group_bounds* bounds, ptrdiff_t start,
+                                 ptrdiff_t stop, group_worker* worker, uint32_t* open) noexcept
+    void group_open_chunk(const group_table* table, const matrix* points, group_bounds* bounds, const uint32_t* open,
+                          ptrdiff_t start, ptrdiff_t stop, group_worker* worker) noexcept
+    void labeled_sums_chunk(const matrix* points, const double* weights, const int32_t* labels, ptrdiff_t k,
+                            ptrdiff_t start, ptrdiff_t stop, double* sums) noexcept
+    void labeled_costs_chunk(const matrix* points, const double* weights, const int32_t* labels, const double* centers,
+                             ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop, double* costs) noexcept
+    double GROUP_SLACK
+
+
+cdef enum:
+    GROUP_ROWS = 1024       # rows one thread takes at a time
+    GROUP_GAPS = 64         # centers one thread takes at a time
+    GROUP_MOST_PAUSE = 16   # iterations
+
+
+# What an update is made of.
+cdef enum:
+    STAGE_BEGIN     # labels and bounds from nothing
+    STAGE_GAPS      # from each center to the groups of the others
+    STAGE_BOUNDS    # give way; rows whose label may have changed are open
+    STAGE_OPEN      # search for these
+
+
+# Shares of all pairs of rows and groups that are wanted: above the first, starting anew with all rows in their order is
+# quicker than going to the open ones; above the second, keeping bounds does not pay, for some iterations at least.
+cdef double GROUP_BEGIN = 0.5
+cdef double GROUP_PAUSE = 0.9
+
+
+@cython.final
+cdef class GroupSearch(PlainSearch):
+    """The same with bounds: rows whose nearest center cannot have changed are not compared with any.
+
+    Sums are added up in the rows' order, as PlainSearch does, so that the centers are the same to the last bit. While
+    bounds settle little, as on data without clusters, PlainSearch is used; they are tried again after a pause.
+    Takes 12 + k / 4 bytes a row, about.
+    """
+
+    cdef:
+        group_table groups
+        group_bounds bounds
+        group_moves moves
+        ptrdiff_t n_groups
+        double[:, ::1] previous
+        int32_t[::1] labels, members, group_of, rank
+        uint32_t[::1] order, open
+        ptrdiff_t[::1] places, n_open
+        float[::1] upper, lower, center_moves, group_moves, gaps, none
+        matrix center_view
+        bint fresh
+        double[::1] wanted_pairs
+        void* group_memory
+        char* group_workers
+        size_t group_worker_size
+        int pause, next_pause
+
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+        self.group_memory = NULL
+
+    def __dealloc__(self):
+        scratch_free(self.group_memory)
+
+    def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+        cdef ptrdiff_t n = self.points.n_rows, t = 1
+        while t * GROUP_MOST < k:
+            t *= 2
+        self.n_groups = t
+        self.labels, self.order = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.uint32)
+        self.upper, self.lower = np.empty(n, dtype=np.float32), np.empty(n * t, dtype=np.float32)
+        self.members, self.group_of = np.empty(t * GROUP_MOST, dtype=np.int32), np.empty(k, dtype=np.int32)
+        self.rank, self.places = np.empty(k, dtype=np.int32), np.empty(k + 1, dtype=np.intp)
+        self.center_moves, self.group_moves = np.empty(k, dtype=np.float32), np.empty(t, dtype=np.float32)
+        self.previous = np.empty((k, self.p))
+        self.wanted_pairs = np.zeros(max(1, n_threads))
+        self.bounds.labels, self.bounds.upper, self.bounds.lower = &self.labels[0], &self.upper[0], &self.lower[0]
+        self.moves.of_center, self.moves.of_group = &self.center_moves[0], &self.group_moves[0]
+        self.open, self.n_open = np.empty(n, dtype=np.uint32), np.empty(chunk_count(n, GROUP_ROWS), dtype=np.intp)
+        self.gaps, self.none = np.empty(k * t, dtype=np.float32), np.zeros(t, dtype=np.float32)
+        self.center_view.n_rows, self.center_view.n_columns, self.center_view.dtype = k, self.p, MATRIX_FLOAT64
+        self.center_view.row_stride, self.center_view.column_stride = self.p * sizeof(double), sizeof(double)
+        self.fresh = True
+        self.pause, self.next_pause = 0, 1
+        cdef size_t table_size = padded(group_table_bytes(k, self.p, t))
+        self.group_worker_size = padded(group_worker_bytes(self.p, t))
+        self.group_memory = scratch_allocate(table_size + self.group_worker_size * self.n_threads)
+        self.group_workers = <char*>self.group_memory + table_size
+        group_table_place(&self.groups, &self.table, t, &self.members[0], &self.group_of[0], self.group_memory)
+
+    cdef int _group(self, const double[:, ::1] centers) except -1:
+        """Put the centers into groups."""
+        cdef int32_t[::1] order = np.arange(self.k, dtype=np.int32)
+        cdef ptrdiff_t place, rank = 0
+        group_split(&centers[0, 0], self.p, &order[0], 0, self.k, self.n_groups, 0, &self.members[0])
+        for place in range(self.n_groups * GROUP_MOST):
+            if self.members[place] >= 0:
+                self.group_of[self.members[place]] = <int32_t>(place // GROUP_MOST)
+                self.rank[self.members[place]] = <int32_t>rank
+                rank += 1
+        return 0
+
+    cdef void _measure_moves(self, const double[:, ::1] centers) noexcept:
+        """How far each center has moved since the last update, and the most in each group; rounded up."""
+        cdef ptrdiff_t j, i
+        cdef double squared
+        self.group_moves[:] = 0
+        for j in range(self.k):
+            squared = 0
+            for i in range(self.p):
+                squared += (centers[j, i] - self.previous[j, i]) ** 2
+            self.center_moves[j] = <float>(sqrt(squared) * (1 + GROUP_SLACK))
+            if not self.group_moves[self.group_of[j]] >= self.center_moves[j]:
+                self.group_moves[self.group_of[j]] = self.center_moves[j]
+
+    cdef ptrdiff_t _sort(self, ptrdiff_t chunks) noexcept:
+        """Put the open rows into self.order by label, groups side by side; returns how many there are."""
+        cdef ptrdiff_t chunk, place, j, count
+        self.places[:] = 0
+        for chunk in range(chunks):
+            for place in range(chunk * GROUP_ROWS, chunk * GROUP_ROWS + self.n_open[chunk]):
+                self.places[self.rank[self.labels[self.open[place]]] + 1] += 1
+        for j in range(self.k):
+            self.places[j + 1] += self.places[j]
+        count = self.places[self.k]
+        for chunk in range(chunks):
+            for place in range(chunk * GROUP_ROWS, chunk * GROUP_ROWS + self.n_open[chunk]):
+                j = self.rank[self.labels[self.open[place]]]
+                self.order[self.places[j]] = self.open[place]
+                self.places[j] += 1
+        return count
+
+    cdef int _update(self, const double[:, ::1] centers) except -1:
+        """Labels of all rows under these centers, in self.labels; the bounds are right for them afterwards."""
+        cdef bint fresh = self.fresh
+        cdef ptrdiff_t count
+        cdef double wanted
+        centers_table_fill(&self.table, &centers[0, 0])
+        if fresh:
+            self._group(centers)
+        group_table_fill(&self.groups)
+        self.wanted_pairs[:] = 0
+        self.fresh = True  # until all of this is done: an interrupt leaves some bounds behind
+        if fresh:
+            self._run(STAGE_BEGIN, self.points.n_rows)
+        else:
+            self._measure_moves(centers)
+            self.center_view.data = <const char*>&centers[0, 0]
+            self._run(STAGE_GAPS, self.k)
+            self._run(STAGE_BOUNDS, self.points.n_rows)
+            count = self._sort(chunk_count(self.points.n_rows, GROUP_ROWS))
+            wanted = np.sum(self.wanted_pairs) / (<double>self.points.n_rows * self.n_groups)
+            if wanted > GROUP_BEGIN:
+                self._run(STAGE_BEGIN, self.points.n_rows)
+            else:
+                self._run(STAGE_OPEN, count)
+            if wanted > GROUP_PAUSE:
+                self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, GROUP_MOST_PAUSE)
+        self.fresh = False
+        self.previous[:, :] = centers
+        return 0
+
+    cdef int _run(self, int stage, ptrdiff_t count) except -1:
+        """One stage of an update, chunk by chunk of `count` rows."""
+        cdef ptrdiff_t rows = GROUP_GAPS if stage == STAGE_GAPS else GROUP_ROWS
+        cdef ptrdiff_t chunks = chunk_count(count, rows), first, last, chunk, a_slice
+        a_slice = slice_chunks(<double>self.k * self.p, rows, 0, self.n_threads)
+        for first in range(0, chunks, a_slice):
+            last = min(first + a_slice, chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    self._chunk(stage, chunk, chunk * rows, min((chunk + 1) * rows, count), threadid())
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void _chunk(self, int stage, ptrdiff_t chunk, ptrdiff_t start, ptrdiff_t stop, int thread) noexcept nogil:
+        cdef group_worker worker
+        group_worker_place(&worker, self.p, self.n_groups, self.group_workers + thread * self.group_worker_size)
+        if stage == STAGE_BEGIN:
+            group_begin_chunk(&self.groups, &self.points, &self.bounds, start, stop, &worker)
+        elif stage == STAGE_GAPS:
+            group_gaps_chunk(&self.groups, &self.center_view, &self.gaps[0], start, stop, &worker)
+        elif stage == STAGE_BOUNDS:
+            self.n_open[chunk] = group_bounds_chunk(&self.groups, &self.points, &self.moves, &self.gaps[0],
+                                                    &self.none[0], &self.bounds, start, stop, &worker,
+                                                    &self.open[start])
+        else:
+            group_open_chunk(&self.groups, &self.points, &self.bounds, &self.order[0], start, stop, &worker)
+        self.wanted_pairs[thread] += worker.wanted_pairs
+
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
+        if self.pause > 0:
+            self.pause -= 1
+            return PlainSearch.sums(self, centers, totals)
+        self._update(centers)
+        totals[:] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    labeled_sums_chunk(&self.points, self.weights, &self.labels[0], self.k, chunk * self.rows,
+                                       min((chunk + 1) * self.rows, self.points.n_rows),
+                                       <double*>(self.partials + (chunk - first) * self.partial_size))
+                for chunk in range(first, last):
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
+        if self.pause > 0:
+            return PlainSearch.assign(self, centers, costs, labels)
+        self._update(centers)
+        labels[:] = self.labels
+        costs[:, :] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    labeled_costs_chunk(&self.points, self.weights, &self.labels[0], &centers[0, 0], self.k,
+                                        chunk * self.rows, min((chunk + 1) * self.rows, self.points.n_rows),
+                                        <double*>(self.partials + (chunk - first) * self.partial_size))
+                for chunk in range(first, last):
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &costs[0, 0])
+            PyErr_CheckSignals()
+        return 0
