@@ -14,7 +14,7 @@ from fastcluster_ext.hierarchy import (
     to_newick,
 )
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
-from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
+from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_many, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
 from fastcluster_ext.validity import (
     adjusted_rand_score,
@@ -54,6 +54,7 @@ __all__ = [
     "gap_statistic",
     "inconsistent",
     "kmeans",
+    "kmeans_many",
     "kmeans_plusplus",
     "kmedoids",
     "leaves_list",

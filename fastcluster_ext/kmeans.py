@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext._kmeans import lloyd, transfer
+from fastcluster_ext._kmeans.many import in_threads, parts
 from fastcluster_ext._kmeans.metrics import METRICS
 from fastcluster_ext._kmeans.problem import Problem, check_distinct
 from fastcluster_ext._kmeans.result import Callback, Floats, KMeansResult, KMeansStep
@@ -21,7 +22,7 @@ from fastcluster_ext._random import RandomState, Uniforms, uniforms_from
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, as_points, as_weights, check_integer, check_option, check_real
 
-__all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_plusplus"]
+__all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_many", "kmeans_plusplus"]
 
 _ALGORITHMS: dict[str, Callable[[Problem, Floats, Settings], Run]] = {
     "auto": lloyd.run,
@@ -161,6 +162,88 @@ def kmeans(
     weights = as_weights(sample_weight, len(points))
     plan = _plan(k, points.shape[1], algorithm, metric, init, n_init, max_iter, tol, history, callback)
     return _cluster(points, weights, plan, uniforms_from(random_state), threads, tuple(map(str, _names(X))))
+
+
+def kmeans_many(
+    Xs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+    k: int,
+    *,
+    offsets: npt.ArrayLike | None = None,
+    algorithm: str = "auto",
+    metric: str = "euclidean",
+    init: str | Sequence[npt.ArrayLike] | npt.ArrayLike = "k-means++",
+    n_init: int | str = "auto",
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    sample_weight: Sequence[npt.ArrayLike] | npt.ArrayLike | None = None,
+    random_state: RandomState = None,
+    n_threads: int | None = None,
+) -> list[KMeansResult]:
+    """Cluster many independent sets of points, each into k clusters, a thread for each at a time.
+
+    Parameters
+    ----------
+    Xs : sequence of (n_i, p_i) array-likes, or (n, p) array-like with `offsets`
+        The problems.
+    k : int
+        Number of clusters of every problem.
+    offsets : (m + 1,) integers, optional
+        From 0 to n, increasing: problem i is the rows from ``offsets[i]`` to ``offsets[i + 1]`` of the one array `Xs`.
+    algorithm, metric, n_init, max_iter, tol
+        As for `kmeans`.
+    init : {"k-means++", "random", "random-partition"} or sequence of m (k, p_i) array-likes
+        As for `kmeans`; given centers, those of each problem.
+    sample_weight : sequence of m (n_i,) array-likes, or (n,) array-like with `offsets`, optional
+        Weights of each problem's points.
+    random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+        Source of randomness, from which problem i gets a stream of its own.
+    n_threads : int, optional
+        Number of problems that are worked on at the same time. Never changes a result.
+
+    Returns
+    -------
+    list of KMeansResult
+        Those of ``kmeans(Xs[i], k, ..., random_state=numpy.random.default_rng([random_state, i]))``, for an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `kmeans`; the message begins with the number of the problem.
+
+    Notes
+    -----
+    Every problem is solved by one thread, from beginning to end, so a single large one should rather be given to
+    `kmeans`. Time that of the problems, memory that of their results.
+
+    Examples
+    --------
+    >>> from fastcluster_ext import kmeans_many
+    >>> results = kmeans_many([[[0.0], [1.0], [9.0]], [[5.0], [7.0], [20.0], [22.0]]], 2, random_state=0)
+    >>> [result.inertia for result in results]
+    [0.5, 4.0]
+    """
+    threads = resolve_threads(n_threads)
+    problems = parts(Xs, offsets, "Xs")
+    m = len(problems)
+    weights = [None] * m if sample_weight is None else parts(sample_weight, offsets, "sample_weight")
+    starts = [init] * m if isinstance(init, str) else parts(init, None, "init")
+    for name, values in (("sample_weight", weights), ("init", starts)):
+        if len(values) != m:
+            raise ValueError(f"{name} must have one entry for each of the {m} problems, got {len(values)}")
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
+        uniforms_from(random_state)  # raises if it is negative
+        seed = int(random_state)
+    else:
+        seed = int(uniforms_from(random_state)(1)[0] * 2**53)
+
+    def solve(i: int) -> KMeansResult:
+        points = as_points(problems[i])
+        own = as_weights(weights[i], len(points))
+        plan = _plan(k, points.shape[1], algorithm, metric, starts[i], n_init, max_iter, tol, False, None)
+        uniforms = uniforms_from(np.random.default_rng([seed, i]))
+        return _cluster(points, own, plan, uniforms, 1, tuple(map(str, _names(problems[i]))))
+
+    return in_threads(solve, m, min(threads, max(m, 1)))
 
 
 def kmeans_plusplus(
