@@ -17,7 +17,7 @@ from fastcluster_ext.hierarchy import (
 )
 from fastcluster_ext.image import ColorHistogram, QuantizedImage, quantize
 from fastcluster_ext.image_tree import ColorTree, image_linkage
-from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_plusplus
+from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_many, kmeans_plusplus
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
 from fastcluster_ext.stream import KMeansStream
 from fastcluster_ext.validity import (
@@ -64,6 +64,7 @@ __all__ = [
     "image_linkage",
     "inconsistent",
     "kmeans",
+    "kmeans_many",
     "kmeans_plusplus",
     "kmedoids",
     "leaves_list",

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastcluster_ext._kmeans import lloyd
+from fastcluster_ext._kmeans import lloyd, transfer
+from fastcluster_ext._kmeans.many import in_threads, parts
+from fastcluster_ext._kmeans.metrics import METRICS
 from fastcluster_ext._kmeans.problem import Problem, check_distinct
 from fastcluster_ext._kmeans.result import Callback, Floats, KMeansResult, KMeansStep
 from fastcluster_ext._kmeans.runs import LABELS, Run, Settings
 from fastcluster_ext._kmeans.search import EXPECTED_ITERATIONS
 from fastcluster_ext._kmeans.seeding import INITS, draw_seeds, seeds
-from fastcluster_ext._random import RandomState, uniforms_from
+from fastcluster_ext._random import RandomState, Uniforms, uniforms_from
 from fastcluster_ext._threads import resolve_threads
-from fastcluster_ext._validation import as_points, as_weights, check_integer, check_option, check_real
+from fastcluster_ext._validation import Array, as_points, as_weights, check_integer, check_option, check_real
 
-__all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_plusplus"]
+__all__ = ["Callback", "Floats", "KMeansResult", "KMeansStep", "kmeans", "kmeans_many", "kmeans_plusplus"]
 
-_ALGORITHMS: dict[str, Callable[[Problem, Floats, Settings], Run]] = {"auto": lloyd.run, "lloyd": lloyd.run}
+_ALGORITHMS: dict[str, Callable[[Problem, Floats, Settings], Run]] = {
+    "auto": lloyd.run,
+    "lloyd": lloyd.run,
+    "forgy": lloyd.run,
+    "macqueen": transfer.macqueen,
+    "hartigan": transfer.hartigan,
+    "hartigan-wong": transfer.hartigan_wong,
+}
 _MOST_ITERATIONS = 2**62  # what the kernel can count to; nobody will see it
 _MOST_TRIALS = 1024
 
@@ -30,6 +41,7 @@ def kmeans(
     k: int,
     *,
     algorithm: str = "auto",
+    metric: str = "euclidean",
     init: str | npt.ArrayLike = "k-means++",
     n_init: int | str = "auto",
     max_iter: int = 300,
@@ -49,19 +61,28 @@ def kmeans(
         copied to a wider type; other real types become float64.
     k : int
         Number of clusters, at most the number of distinct points.
-    algorithm : {"auto", "lloyd"}
-        Lloyd's algorithm in either case.
-    init : {"k-means++", "random"} or (k, p) array-like
+    algorithm : {"auto", "lloyd", "forgy", "macqueen", "hartigan", "hartigan-wong"}
+        "lloyd" assigns all points, then moves all centers; "auto" and, as in R, "forgy" are the same. The others move
+        one point at a time, and the centers with it: "macqueen" to the nearest center, "hartigan" wherever the inertia
+        falls most, and "hartigan-wong", R's default, by the two stages of AS 136. The last two end where no single
+        point can move and lower the inertia, which are some of the places where Lloyd's ends, and mostly better ones.
+    metric : {"euclidean", "manhattan", "cosine"}
+        What the inertia adds up, and where centers are: "euclidean", squared distances and means; "manhattan", sums of
+        absolute differences and weighted medians of every feature (k-medians); "cosine", ``1 - cos`` and directions of
+        length 1 (spherical k-means). The last two are clustered by Lloyd's algorithm only.
+    init : {"k-means++", "random", "random-partition"} or (k, p) array-like
         "k-means++" draws seeds far apart, the best of ``2 + int(log(k))`` candidates at each step (as scikit-learn
-        does); "random" takes k distinct points at random (Forgy); an array gives the initial centers.
+        does), by Euclidean distance, for "cosine" of the points scaled to length 1; "random" takes k distinct points at
+        random (Forgy); "random-partition" takes the means of k random clusters (Hartigan); an array gives the centers.
     n_init : int or "auto"
-        Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 10 for "random"
-        and 1 for "k-means++". Given centers are run once.
+        Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 1 for "k-means++"
+        and 10 for the other two. Given centers are run once.
     max_iter : int
         Most iterations of one run.
     tol : float
         A run has converged when the squared movements of all centers add up to no more than `tol` times the mean
-        variance of the features. 0 iterates until the centers stand still.
+        variance of the features. 0 iterates until the centers stand still. The algorithms that move single points take
+        no notice of it: they end when none moves.
     sample_weight : (n,) array-like, optional
         Weights, not negative, not all zero: a point of weight 3 counts as three equal points. Points of weight 0 are
         labelled but have no influence.
@@ -82,7 +103,8 @@ def kmeans(
     ------
     TypeError, ValueError
         Naming the argument: X not a non-empty two-dimensional array of finite numbers; k less than 1 or more than the
-        number of distinct points (of positive weight); weights negative, not finite, or all zero; a wrong shape.
+        number of distinct points (of positive weight); weights negative, not finite, or all zero; a wrong shape; a row
+        of zeros, which has no cosine; an algorithm that does not know the metric.
 
     Notes
     -----
@@ -96,8 +118,17 @@ def kmeans(
     distinct rows with their counts. With given centers the result is that of running it on all rows; seeds are drawn
     among the distinct rows, in ascending order, in proportion to their counts.
 
-    Time O(n k p) an iteration on the (distinct) points; memory O(n) for the labels, beyond that O(k p).
-    Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007.
+    "hartigan-wong" from given centers goes the way of R's `kmeans`, to the same labels and in as many iterations, but
+    for what R calls errors: an empty cluster at the start is refilled, and there is no limit to quick-transfer steps.
+    Equal rows that were counted, and a point of weight w, move as one; n / (n - w) and n / (n + w) then stand for R's
+    n / (n - 1) and n / (n + 1), and no cluster is ever left without a point.
+
+    Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
+    move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move.
+    Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
+    5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS
+    136", Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013; I. S. Dhillon and D. S.
+    Modha, "Concept decompositions for large sparse text data using clustering", Machine Learning 42, 2001.
 
     Examples
     --------
@@ -129,26 +160,90 @@ def kmeans(
     threads = resolve_threads(n_threads)
     points = as_points(X, n_threads=threads)
     weights = as_weights(sample_weight, len(points))
-    check_option(algorithm, "algorithm", tuple(_ALGORITHMS))
-    k = check_integer(k, "k", minimum=1, maximum=np.iinfo(LABELS).max)
-    max_iter = min(check_integer(max_iter, "max_iter", minimum=1), _MOST_ITERATIONS)
-    tol = check_real(tol, "tol", minimum=0.0)
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
-    given = _given_centers(init, k, points.shape[1])
-    runs = _number_of_runs(n_init, init, given is not None)
-    uniforms = uniforms_from(random_state)
+    plan = _plan(k, points.shape[1], algorithm, metric, init, n_init, max_iter, tol, history, callback)
+    return _cluster(points, weights, plan, uniforms_from(random_state), threads, tuple(map(str, _names(X))))
 
-    problem = Problem(points, weights, k, runs * min(max_iter, EXPECTED_ITERATIONS), threads)
-    settings = Settings(max_iter, tol, history, callback)
-    best: Run | None = None
-    for _ in range(runs):
-        centers = given if given is not None else seeds(problem, str(init), uniforms)
-        run = _ALGORITHMS[algorithm](problem, centers.copy(), settings)
-        if best is None or run.inertia < best.inertia:
-            best = run
-    assert best is not None
-    return _result(problem, best, tuple(map(str, getattr(X, "columns", ()))))
+
+def kmeans_many(
+    Xs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+    k: int,
+    *,
+    offsets: npt.ArrayLike | None = None,
+    algorithm: str = "auto",
+    metric: str = "euclidean",
+    init: str | Sequence[npt.ArrayLike] | npt.ArrayLike = "k-means++",
+    n_init: int | str = "auto",
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    sample_weight: Sequence[npt.ArrayLike] | npt.ArrayLike | None = None,
+    random_state: RandomState = None,
+    n_threads: int | None = None,
+) -> list[KMeansResult]:
+    """Cluster many independent sets of points, each into k clusters, a thread for each at a time.
+
+    Parameters
+    ----------
+    Xs : sequence of (n_i, p_i) array-likes, or (n, p) array-like with `offsets`
+        The problems.
+    k : int
+        Number of clusters of every problem.
+    offsets : (m + 1,) integers, optional
+        From 0 to n, increasing: problem i is the rows from ``offsets[i]`` to ``offsets[i + 1]`` of the one array `Xs`.
+    algorithm, metric, n_init, max_iter, tol
+        As for `kmeans`.
+    init : {"k-means++", "random", "random-partition"} or sequence of m (k, p_i) array-likes
+        As for `kmeans`; given centers, those of each problem.
+    sample_weight : sequence of m (n_i,) array-likes, or (n,) array-like with `offsets`, optional
+        Weights of each problem's points.
+    random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+        Source of randomness, from which problem i gets a stream of its own.
+    n_threads : int, optional
+        Number of problems that are worked on at the same time. Never changes a result.
+
+    Returns
+    -------
+    list of KMeansResult
+        Those of ``kmeans(Xs[i], k, ..., random_state=numpy.random.default_rng([random_state, i]))``, for an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `kmeans`; the message begins with the number of the problem.
+
+    Notes
+    -----
+    Every problem is solved by one thread, from beginning to end, so a single large one should rather be given to
+    `kmeans`. Time that of the problems, memory that of their results.
+
+    Examples
+    --------
+    >>> from fastcluster_ext import kmeans_many
+    >>> results = kmeans_many([[[0.0], [1.0], [9.0]], [[5.0], [7.0], [20.0], [22.0]]], 2, random_state=0)
+    >>> [result.inertia for result in results]
+    [0.5, 4.0]
+    """
+    threads = resolve_threads(n_threads)
+    problems = parts(Xs, offsets, "Xs")
+    m = len(problems)
+    weights = [None] * m if sample_weight is None else parts(sample_weight, offsets, "sample_weight")
+    starts = [init] * m if isinstance(init, str) else parts(init, None, "init")
+    for name, values in (("sample_weight", weights), ("init", starts)):
+        if len(values) != m:
+            raise ValueError(f"{name} must have one entry for each of the {m} problems, got {len(values)}")
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, (bool, np.bool_)):
+        uniforms_from(random_state)  # raises if it is negative
+        seed = int(random_state)
+    else:
+        seed = int(uniforms_from(random_state)(1)[0] * 2**53)
+
+    def solve(i: int) -> KMeansResult:
+        points = as_points(problems[i])
+        own = as_weights(weights[i], len(points))
+        plan = _plan(k, points.shape[1], algorithm, metric, starts[i], n_init, max_iter, tol, False, None)
+        uniforms = uniforms_from(np.random.default_rng([seed, i]))
+        return _cluster(points, own, plan, uniforms, 1, tuple(map(str, _names(problems[i]))))
+
+    return in_threads(solve, m, min(threads, max(m, 1)))
 
 
 def kmeans_plusplus(
@@ -207,6 +302,69 @@ def kmeans_plusplus(
     return draw_seeds(points, weights, k, uniforms, threads, trials)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """The arguments of `kmeans`, checked, without the data."""
+
+    k: int
+    algorithm: str
+    metric: str
+    init: str
+    given: Floats | None
+    runs: int
+    settings: Settings
+
+
+def _plan(
+    k: int,
+    p: int,
+    algorithm: str,
+    metric: str,
+    init: str | npt.ArrayLike,
+    n_init: int | str,
+    max_iter: int,
+    tol: float,
+    history: bool,
+    callback: Callback | None,
+) -> _Plan:
+    check_option(algorithm, "algorithm", tuple(_ALGORITHMS))
+    check_option(metric, "metric", METRICS)
+    if metric != "euclidean" and _ALGORITHMS[algorithm] is not lloyd.run:
+        raise ValueError(f"algorithm must be 'auto' or 'lloyd' with metric={metric!r}, got {algorithm!r}")
+    k = check_integer(k, "k", minimum=1, maximum=np.iinfo(LABELS).max)
+    max_iter = min(check_integer(max_iter, "max_iter", minimum=1), _MOST_ITERATIONS)
+    tol = check_real(tol, "tol", minimum=0.0)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+    given = _given_centers(init, k, p)
+    if metric == "cosine" and given is not None and not given.any(axis=1).all():
+        raise ValueError(f"init holds only zeros at row {int(given.any(axis=1).argmin())}; it has no direction")
+    runs = _number_of_runs(n_init, init, given is not None)
+    settings = Settings(max_iter, tol, history, callback)
+    return _Plan(k, algorithm, metric, init if isinstance(init, str) else "", given, runs, settings)
+
+
+def _cluster(
+    points: Array, weights: Floats | None, plan: _Plan, uniforms: Uniforms, threads: int, names: tuple[str, ...] = ()
+) -> KMeansResult:
+    """Return the best of the runs."""
+    iterations = plan.runs * min(plan.settings.max_iter, EXPECTED_ITERATIONS)
+    problem = Problem(points, weights, plan.k, iterations, threads, plan.metric)
+    best: Run | None = None
+    for _ in range(plan.runs):
+        centers = plan.given if plan.given is not None else seeds(problem, plan.init, uniforms)
+        run = _ALGORITHMS[plan.algorithm](problem, centers.copy(), plan.settings)
+        if best is None or run.inertia < best.inertia:
+            best = run
+    assert best is not None
+    return _result(problem, best, names)
+
+
+def _names(X: object) -> Any:
+    """Return the column names of a DataFrame."""
+    return getattr(X, "columns", ())
+
+
 def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
     if isinstance(init, str):
         check_option(init, "init", INITS)
@@ -222,10 +380,10 @@ def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
 def _number_of_runs(n_init: int | str, init: str | npt.ArrayLike, given: bool) -> int:
     if isinstance(n_init, str):
         check_option(n_init, "n_init", ("auto",))
-        return 10 if isinstance(init, str) and init == "random" else 1
+        return 10 if isinstance(init, str) and init != "k-means++" else 1
     runs = check_integer(n_init, "n_init", minimum=1)
     if given and runs > 1:
-        warnings.warn(f"init gives the centers: one run instead of n_init={runs}", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"init gives the centers: one run instead of n_init={runs}", RuntimeWarning, stacklevel=4)
         return 1
     return runs
 

@@ -94,6 +94,73 @@ def greedy_kmeans_plusplus(points, uniforms, weights=None):
     return seeds
 
 
+def best_single_move(points, labels, k, weights=None):
+    """By how much the inertia could fall if one point (of positive weight, not alone) changed its cluster."""
+    points, best = np.asarray(points, dtype=float), 0.0
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    sizes = np.bincount(labels, weights, minlength=k)
+    counts = np.bincount(labels[weights > 0], minlength=k)
+    centers = np.stack([np.average(points[labels == j], axis=0, weights=weights[labels == j]) for j in range(k)])
+    squared = squared_distances(points, centers)
+    for i in np.flatnonzero((weights > 0) & (counts[labels] > 1)):
+        own, w = labels[i], weights[i]
+        costs = w * sizes / (sizes + w) * squared[i]
+        costs[own] = np.inf
+        if sizes[own] > w:
+            best = max(best, w * sizes[own] / (sizes[own] - w) * squared[i, own] - costs.min())
+    return best
+
+
+def one_at_a_time(points, centers, algorithm, weights=None):
+    """Hartigan's algorithm or MacQueen's: (labels, passes)."""
+    points, k = np.asarray(points, dtype=float), len(centers)
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    labels, passes, moved = nearest(points, centers), 0, True
+    sizes = np.bincount(labels, weights, minlength=k)
+    means = np.stack([np.average(points[labels == j], axis=0, weights=weights[labels == j]) for j in range(k)])
+    while moved:
+        moved, passes = False, passes + 1
+        for i in np.flatnonzero(weights > 0):
+            x, w, own = points[i], weights[i], labels[i]
+            if (labels[weights > 0] == own).sum() == 1:
+                continue
+            squared = ((x - means) ** 2).sum(axis=1)
+            if algorithm == "hartigan":
+                squared *= np.where(np.arange(k) == own, sizes / np.maximum(sizes - w, 1e-300), sizes / (sizes + w))
+            best = int(squared.argmin())
+            if squared[best] < squared[own] or (squared[best] == squared[own] and best < own):
+                means[own] = (means[own] * sizes[own] - w * x) / (sizes[own] - w)
+                means[best] = (means[best] * sizes[best] + w * x) / (sizes[best] + w)
+                sizes[own] -= w
+                sizes[best] += w
+                labels[i], moved = best, True
+    return labels, passes
+
+
+def lloyd_of_metric(points, centers, metric, weights=None, max_iter=300):
+    """k-medians ("manhattan") or spherical k-means ("cosine"), with no cluster ever empty: (centers, labels)."""
+    points, centers = np.asarray(points, dtype=float), np.array(centers, dtype=float)
+    weights = np.ones(len(points)) if weights is None else np.asarray(weights, dtype=float)
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    for _ in range(max_iter):
+        if metric == "manhattan":
+            costs = np.abs(points[:, np.newaxis] - centers).sum(axis=2)
+        else:
+            costs = 1 - units @ (centers / np.linalg.norm(centers, axis=1, keepdims=True)).T
+        labels = costs.argmin(axis=1)
+        before = centers.copy()
+        for j in range(len(centers)):
+            own = labels == j
+            if metric == "manhattan":
+                centers[j] = np.median(np.repeat(points[own], weights[own].astype(int), axis=0), axis=0)
+            else:
+                total = (weights[own, np.newaxis] * units[own]).sum(axis=0)
+                centers[j] = total / np.linalg.norm(total)
+        if np.allclose(before, centers, rtol=1e-14, atol=0):
+            break
+    return centers, labels
+
+
 # --- images --------------------------------------------------------------------------------------------------------
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext import _kernels
 from fastcluster_ext._grouping import GroupedRows, groupable, pays
+from fastcluster_ext._kmeans.metrics import CosineSearch, ManhattanSearch
 from fastcluster_ext._kmeans.result import Floats
 from fastcluster_ext._kmeans.search import search_for
 from fastcluster_ext._validation import Array
@@ -20,10 +22,20 @@ class Problem:
     """Points and weights as the kernels get them: grouped if that pays; and what depends on nothing else.
 
     iterations: how many assignments of all points to expect
+    metric: one of `METRICS`
     """
 
-    def __init__(self, points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> None:
+    def __init__(
+        self,
+        points: Array,
+        weights: Floats | None,
+        k: int,
+        iterations: int,
+        threads: int,
+        metric: str = "euclidean",
+    ) -> None:
         self.k = k
+        self.metric = metric
         self.threads = threads
         self.n_rows = len(points)
         self.groups: GroupedRows | None = None
@@ -33,7 +45,6 @@ class Problem:
             points, weights = self.groups.points, _grouped_weights(self.groups, weights)
         check_distinct(points, weights, k)
         self.points, self.weights = points, weights
-        self.search = search_for(points, weights, k, iterations, threads)
         self.mean = np.empty(points.shape[1])
         self.total_weight, self.total_inertia = _kernels.load("moments").moments(
             points, weights, self.mean, n_threads=threads
@@ -42,11 +53,19 @@ class Problem:
             raise ValueError(
                 "X, weighted by sample_weight, has sums of squares beyond float64; rescale the data or weights"
             )
-
-    @property
-    def mean_variance(self) -> float:
-        """Mean over the features of their variance."""
-        return float(self.total_inertia / self.total_weight / self.points.shape[1])
+        self.mean_variance = float(self.total_inertia / self.total_weight / points.shape[1])
+        self.search: Any
+        if metric == "euclidean":
+            self.search = search_for(points, weights, k, iterations, threads)
+        elif metric == "manhattan":
+            self.search = ManhattanSearch(points, weights, k, threads)
+            self.total_inertia = self.search.total_inertia()
+        else:
+            self.search = CosineSearch(points, weights, k, threads)
+            self.total_inertia = self.search.total_inertia()
+            # The points that count are of length 1; so much shorter is their mean.
+            shorter = self.total_inertia / self.total_weight
+            self.mean_variance = (2 - shorter) * shorter / points.shape[1]
 
     def expand(self, labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Labels of all rows from labels of the points."""
@@ -68,6 +87,9 @@ def check_distinct(points: Array, weights: Floats | None, k: int) -> None:
     """
     if weights is not None and not weights.all():
         points = points[weights > 0]
+    # Of few rows a set is quicker than sorting.
+    if k <= 64 and len(set(map(tuple, points[: 4 * k].tolist()))) >= k:
+        return
     looked_at = max(4 * k, 1024)
     while True:
         distinct = len(np.unique(points[:looked_at], axis=0))

@@ -13,7 +13,7 @@ from fastcluster_ext._validation import Array
 
 __all__ = ["INITS", "draw_seeds", "seeds"]
 
-INITS = ("k-means++", "random")
+INITS = ("k-means++", "random", "random-partition")
 
 
 def draw_seeds(
@@ -57,8 +57,27 @@ def _draw_distinct_points(points: Array, weights: Floats | None, k: int, uniform
     return distinct[order[:k]].astype(np.float64)
 
 
+def _random_partition(problem: Problem, uniforms: Uniforms) -> Floats:
+    """Hartigan's start: the means of k random clusters, of which none is empty."""
+    points, weights, k = problem.points, problem.weights, problem.k
+    draws = uniforms((2, len(points)))
+    labels = np.minimum((draws[0] * k).astype(np.int64), k - 1)
+    order = np.argsort(draws[1], kind="stable")
+    labels[(order if weights is None else order[weights[order] > 0])[:k]] = np.arange(k)
+    sizes = np.bincount(labels, weights, minlength=k)
+    centers = np.empty((k, points.shape[1]))
+    for i, column in enumerate(points.T):
+        centers[:, i] = np.bincount(labels, column if weights is None else column * weights, minlength=k) / sizes
+    return centers
+
+
 def seeds(problem: Problem, init: str, uniforms: Uniforms) -> Floats:
     """Return initial centers, drawn as one of `INITS` says."""
     if init == "random":
         return _draw_distinct_points(problem.points, problem.weights, problem.k, uniforms)
-    return draw_seeds(problem.points, problem.weights, problem.k, uniforms, problem.threads)[0]
+    if init == "random-partition":
+        return _random_partition(problem, uniforms)
+    points = problem.points
+    if problem.metric == "cosine":
+        points = points / np.sqrt(np.square(points, dtype=np.float64).sum(axis=1, keepdims=True))
+    return draw_seeds(points, problem.weights, problem.k, uniforms, problem.threads)[0]

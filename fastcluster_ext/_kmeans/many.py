@@ -1,0 +1,75 @@
+"""Many independent problems in one call: what is shared out among threads, in order and with an end."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext._validation import Array, as_array
+
+__all__ = ["in_threads", "parts"]
+
+T = TypeVar("T")
+
+# Problems that a thread takes at a time, at most, and shares that each thread takes, at least.
+_MOST_AT_ONCE = 64
+_SHARES = 8
+
+
+def parts(values: Any, offsets: npt.ArrayLike | None, name: str) -> list[Any]:
+    """Return the problems' arrays: of a sequence, or the slices of one array between offsets."""
+    if offsets is None:
+        if isinstance(values, np.ndarray) and values.ndim < 3:
+            raise ValueError(f"{name} must be a sequence of arrays, one for each problem; or give offsets")
+        return list(values)
+    bounds = _bounds(offsets)
+    array = as_array(values, name)
+    if array.ndim == 0 or bounds[-1] != len(array):
+        raise ValueError(f"offsets must end with the length of {name}, got {bounds[-1]}")
+    return [array[start:stop] for start, stop in itertools.pairwise(bounds)]
+
+
+def _bounds(offsets: npt.ArrayLike) -> list[int]:
+    bounds: Array = np.asarray(offsets)
+    if bounds.ndim != 1 or bounds.dtype.kind not in "iu" or len(bounds) < 2:
+        raise ValueError("offsets must be a list of at least two integers")
+    if bounds[0] != 0 or (np.diff(bounds.astype(np.int64)) <= 0).any():
+        raise ValueError("offsets must begin with 0 and increase")
+    return [int(bound) for bound in bounds]
+
+
+def in_threads(task: Callable[[int], T], count: int, n_threads: int) -> list[T]:
+    """Return ``[task(0), ..., task(count - 1)]``; errors name the problem, and end the other threads' work."""
+    over = threading.Event()
+
+    def share(start: int, stop: int) -> list[T]:
+        done: list[T] = []
+        for i in range(start, stop):
+            if over.is_set():
+                break
+            try:
+                done.append(task(i))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"problem {i}: {error}") from error
+        return done
+
+    if n_threads == 1:
+        return share(0, count)
+    from concurrent.futures import ThreadPoolExecutor  # brings logging with it: not for every import of the package
+
+    size = max(1, min(_MOST_AT_ONCE, count // (_SHARES * n_threads)))
+    results: list[T] = []
+    with ThreadPoolExecutor(n_threads) as pool:
+        futures = [pool.submit(share, start, min(start + size, count)) for start in range(0, count, size)]
+        try:
+            for future in futures:
+                results += future.result()
+        finally:
+            # After an error or an interrupt: what has not begun is left undone.
+            over.set()
+    return results
