@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastcluster_ext import kmeans, linkage, pdist, squareform
-from fastcluster_ext._plots.steps import steps
-from fastcluster_ext._plots.voronoi import voronoi
+from fastcluster_ext.plot import steps, voronoi
 
 NAMES = "abcde"
 POINTS = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]])

@@ -10,9 +10,7 @@ from sklearn.datasets import load_iris
 
 import fastcluster_ext
 from fastcluster_ext import adjusted_rand_score, contingency, kmeans
-from fastcluster_ext._plots.choose_k import choose_k
-from fastcluster_ext._plots.clusters import clusters
-from fastcluster_ext._plots.silhouette import silhouette
+from fastcluster_ext.plot import choose_k, clusters, silhouette
 
 
 def main(folder):

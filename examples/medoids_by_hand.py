@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot
 
 from fastcluster_ext import cdist, kmedoids
-from fastcluster_ext._plots.clusters import clusters
+from fastcluster_ext.plot import clusters
 
 EIGHT = np.array([[0, 2], [1, 1], [2, 0], [1, 3], [2, 3], [5, 5], [6, 6], [7, 7]])
 TEN = np.array([[8, 7], [3, 7], [4, 9], [9, 6], [8, 5], [5, 8], [7, 3], [8, 4], [7, 5], [4, 5]])

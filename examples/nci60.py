@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastcluster_ext import adjusted_rand_score, contingency, cut_tree, kmeans, linkage
-from fastcluster_ext._plots.clusters import clusters
-from fastcluster_ext._plots.silhouette import silhouette
+from fastcluster_ext.plot import clusters, silhouette
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "nci60.npz"
 

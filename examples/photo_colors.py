@@ -10,8 +10,7 @@ from matplotlib import pyplot
 from PIL import Image
 
 from fastcluster_ext import ColorHistogram, quantize
-from fastcluster_ext._plots.color_scatter import color_scatter
-from fastcluster_ext._plots.palette import palette
+from fastcluster_ext.plot import color_scatter, palette
 
 PHOTO = Path(__file__).parent / "dandelion.jpg"
 
