@@ -1,12 +1,14 @@
 """kmeans_many: the results of one call for each problem, in any number of threads."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from fastcluster_ext import kmeans, kmeans_many
 
 
-def problems_of(count=60, p=2, dtype=np.float64, seed=0):
+def problems_of(count=30, p=2, dtype=np.float64, seed=0):
     generator = np.random.default_rng(seed)
     return [
         (generator.normal(size=(int(generator.integers(20, 400)), p)) * 50 + 128).astype(dtype) for _ in range(count)
@@ -29,7 +31,12 @@ def assert_same(results, expected):
             assert np.asarray(getattr(one, name)).tobytes() == np.asarray(getattr(other, name)).tobytes(), name
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.fixture(autouse=True)
+def threads_for_small_problems(monkeypatch):
+    monkeypatch.setattr(sys.modules["fastcluster_ext.kmeans"], "_LEAST_WORK_FOR_THREADS", 0)
+
+
+@pytest.mark.parametrize("n_threads", [1, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 @pytest.mark.parametrize(
     "options",

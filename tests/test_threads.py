@@ -193,6 +193,10 @@ print("ready", flush=True)
 try:
     if sys.argv[1] == "seeds":
         kmeans_plusplus(X, k, random_state=0)
+    elif sys.argv[1] in ("hartigan", "hartigan-wong", "macqueen"):
+        kmeans(X, k, init=start, algorithm=sys.argv[1], max_iter=10_000)
+    elif sys.argv[1] in ("manhattan", "cosine"):
+        kmeans(X, k, init=start, metric=sys.argv[1], tol=0, max_iter=10_000)
     else:
         kmeans(X, k, init=start, tol=0, max_iter=10_000)
 except KeyboardInterrupt:
@@ -205,7 +209,16 @@ print("works again", flush=True)
 @linux
 @pytest.mark.parametrize(
     ("job", "n", "p", "k"),
-    [("kmeans", 4_000_000, 3, 1024), ("kmeans", 100_000, 256, 512), ("seeds", 2_000_000, 3, 1024)],
+    [
+        ("kmeans", 4_000_000, 3, 1024),
+        ("kmeans", 100_000, 256, 512),
+        ("seeds", 2_000_000, 3, 1024),
+        ("hartigan", 100_000, 256, 512),
+        ("hartigan-wong", 1_000_000, 3, 256),
+        ("macqueen", 1_000_000, 3, 64),
+        ("manhattan", 1_000_000, 3, 64),
+        ("cosine", 100_000, 64, 64),
+    ],
 )
 def test_ctrl_c(job, n, p, k):
     process = subprocess.Popen(

@@ -25,8 +25,9 @@ typedef struct {
     ptrdiff_t quiet;       /* steps since the last transfer */
     ptrdiff_t idle;        /* the same within a quick stage */
     ptrdiff_t *active;     /* capacity: the only points that a quick stage need look at while the clock is within limit */
-    ptrdiff_t n_active, capacity, cursor;
-    double limit;
+    ptrdiff_t n_active, capacity;
+    ptrdiff_t cursor;      /* where in the list a pass has come to */
+    double limit;          /* of the clock that runs ahead of all centers */
     double least_gain;     /* 1 + the share of the loss that a quick transfer must win; more than 1 in endless stages */
 } wong_state;
 
@@ -228,7 +229,7 @@ static inline void wong_quick(transfers *t, wong_state *wong, ptrdiff_t start, p
             wong_bound_pair(t, at, w, left, joined);
             continue;
         }
-        transfer_move(t, at, row, to, scratch);
+        if (transfer_move(t, at, row, to, scratch)) wong->limit = -INFINITY;
         t->seconds[at] = (int32_t)own;
         wong->updated[own] = wong->updated[to] = step + n;
         wong->was_quick[own] = wong->was_quick[to] = 1;

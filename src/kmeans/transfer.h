@@ -13,8 +13,8 @@
  * drifted' + moved' is at most gap + drifted - moved. At k is a clock that runs ahead of all centers.
  *
  * Gains and losses depend on cluster sizes too: n / (n - w) and n / (n + w). Bounds are made with sizes that are at
- * most the true ones (`shares` are their reciprocals); where a cluster shrinks below that, all
- * are set anew and all bounds dropped.
+ * most the true ones (`shares` are their reciprocals); where a cluster shrinks below that, all are set anew and all
+ * bounds dropped.
  */
 #ifndef FASTCLUSTER_EXT_TRANSFER_H
 #define FASTCLUSTER_EXT_TRANSFER_H
@@ -23,7 +23,7 @@
 #include "common/matrix.h"
 
 #define TRANSFER_LANES 8
-#define TRANSFER_PACKS 4  /* packs that share one pass over a row */
+#define TRANSFER_PACKS 4 /* packs that share one pass over a row */
 #define TRANSFER_GROUP 32 /* bounds that are looked at together */
 /* Distances are known to better than 2 (p + 2) 2^-53 of themselves: far below this for any p that fits in memory. */
 #define TRANSFER_MARGIN 1e-9
@@ -42,7 +42,8 @@ typedef struct {
     double *centers, *anchors; /* packs x p x TRANSFER_LANES; centers behind the last are infinite */
     double *sizes;             /* packs x TRANSFER_LANES: weights of the clusters; 1 behind the last */
     double *shares;            /* k + 1: at least 1 / size; of all clusters */
-    double *drifted, *moved, *clocks; /* k + 1; clocks are sums of the others */
+    double *drifted, *moved;   /* k + 1 */
+    double *clocks;            /* k + 1: their sums */
     ptrdiff_t *counts;         /* k: points of positive weight */
     int32_t *labels, *seconds; /* n: own cluster, and the one to go to next */
     double *stay, *pair;       /* n: bounds */
@@ -199,10 +200,10 @@ FC_INLINE double transfer_since(const transfers *t, ptrdiff_t j) {
 }
 
 /* Bounds, at most and at least, of the square roots of gain and loss of a point of weight w in a cluster of which it is
- * at most the share r: by series, as divisions and roots take most of the time of a bound.
+ * at most the share r: by series where r is small, as divisions and roots take most of the time of a bound.
  * 1 / (1 - r) <= 1 + r + 2 r^2 <= (1 + r / 2 + r^2)^2 where r <= 1 / 2; 1 / (1 + r) >= (1 - r / 2)^2 where r <= 3. */
 FC_INLINE double transfer_most_gain(double r) { return r <= 0.5 ? 1 + r * (0.5 + r) : INFINITY; }
-FC_INLINE double transfer_least_loss(double r) { return r <= 0.5 ? 1 - 0.5 * r : 0.75; }
+FC_INLINE double transfer_least_loss(double r) { return r <= 0.5 ? 1 - 0.5 * r : sqrt(1 / (1 + r)) * (1 - 1e-15); }
 
 /* How far may two centers move, together, while a * own <= b * other, of the distances to them? a >= 1 >= b; so much
  * that a (own + e1) <= b (other - e2) is certain, with 1 / a >= 2 - a. Never, if a is infinite. */
@@ -298,9 +299,10 @@ static inline void transfer_add_up(transfers *t, ptrdiff_t j, transfer_scratch *
     t->sizes[j] = size;
 }
 
-/* Point `at`, whose coordinates are `row`, leaves its cluster for `to`; centers follow. */
-static inline void transfer_move(transfers *t, ptrdiff_t at, const double *row, ptrdiff_t to,
-                                 transfer_scratch *scratch) {
+/* Point `at`, whose coordinates are `row`, leaves its cluster for `to`; centers follow. Returns whether this has made a
+ * cluster so small that all bounds were dropped. */
+static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, ptrdiff_t to,
+                                transfer_scratch *scratch) {
     const ptrdiff_t from = t->labels[at];
     const double w = transfer_weight(t, at), n1 = t->sizes[from], n2 = t->sizes[to];
     double *left = transfer_center(t, t->centers, from), *joined = transfer_center(t, t->centers, to);
@@ -316,8 +318,10 @@ static inline void transfer_move(transfers *t, ptrdiff_t at, const double *row, 
     if (w > TRANSFER_MOST_LOST * n1) transfer_add_up(t, from, scratch);
     transfer_note_movement(t, from);
     transfer_note_movement(t, to);
-    if (t->sizes[from] * t->shares[from] < 1) transfer_set_shares(t);
     t->stay[at] = t->pair[at] = -INFINITY;
+    if (t->sizes[from] * t->shares[from] >= 1) return 0;
+    transfer_set_shares(t);
+    return 1;
 }
 
 /* The two nearest centers of rows [start, stop), ties to the lowest index. */
