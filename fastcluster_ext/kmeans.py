@@ -73,13 +73,15 @@ def kmeans(
         What the inertia adds up, and where centers are: "euclidean", squared distances and means; "manhattan", sums of
         absolute differences and weighted medians of every feature (k-medians); "cosine", ``1 - cos`` and directions of
         length 1 (spherical k-means). The last two are clustered by Lloyd's algorithm only.
-    init : {"k-means++", "random", "random-partition"} or (k, p) array-like
+    init : {"k-means++", "random", "random-partition", "ward"} or (k, p) array-like
         "k-means++" draws seeds far apart, the best of ``2 + int(log(k))`` candidates at each step (as scikit-learn
         does), by Euclidean distance, for "cosine" of the points scaled to length 1; "random" takes k distinct points at
-        random (Forgy); "random-partition" takes the means of k random clusters (Hartigan); an array gives the centers.
+        random (Forgy); "random-partition" takes the means of k random clusters (Hartigan); "ward" cuts Ward's tree of
+        the (distinct) points into k clusters and takes their means, the same at every call: as good as several
+        restarts, fast up to about eight features, for "euclidean" only; an array gives the centers.
     n_init : int or "auto"
         Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 1 for "k-means++"
-        and 10 for the other two. Given centers are run once.
+        and 10 for the two random ones. Given centers, and "ward", are run once.
     max_iter : int
         Most iterations of one run.
     tol : float
@@ -194,7 +196,7 @@ def kmeans_many(
         From 0 to n, increasing: problem i is the rows from ``offsets[i]`` to ``offsets[i + 1]`` of the one array `Xs`.
     algorithm, metric, n_init, max_iter, tol
         As for `kmeans`.
-    init : {"k-means++", "random", "random-partition"} or sequence of m (k, p_i) array-likes
+    init : {"k-means++", "random", "random-partition", "ward"} or sequence of m (k, p_i) array-likes
         As for `kmeans`; given centers, those of each problem.
     sample_weight : sequence of m (n_i,) array-likes, or (n,) array-like with `offsets`, optional
         Weights of each problem's points.
@@ -343,7 +345,10 @@ def _plan(
     given = _given_centers(init, k, p)
     if metric == "cosine" and given is not None and not given.any(axis=1).all():
         raise ValueError(f"init holds only zeros at row {int(given.any(axis=1).argmin())}; it has no direction")
-    runs = _number_of_runs(n_init, init, given is not None)
+    drawn = given is None and not (isinstance(init, str) and init == "ward")
+    if metric != "euclidean" and given is None and not drawn:
+        raise ValueError(f"init must not be 'ward' with metric={metric!r}: Ward's tree is one of Euclidean distances")
+    runs = _number_of_runs(n_init, init, drawn)
     settings = Settings(max_iter, tol, history, callback)
     return _Plan(k, algorithm, metric, init if isinstance(init, str) else "", given, runs, settings)
 
@@ -381,12 +386,12 @@ def _given_centers(init: str | npt.ArrayLike, k: int, p: int) -> Floats | None:
     return np.ascontiguousarray(centers, dtype=np.float64)
 
 
-def _number_of_runs(n_init: int | str, init: str | npt.ArrayLike, given: bool) -> int:
+def _number_of_runs(n_init: int | str, init: str | npt.ArrayLike, drawn: bool) -> int:
     if isinstance(n_init, str):
         check_option(n_init, "n_init", ("auto",))
-        return 10 if isinstance(init, str) and init != "k-means++" else 1
+        return 10 if drawn and init != "k-means++" else 1
     runs = check_integer(n_init, "n_init", minimum=1)
-    if given and runs > 1:
+    if not drawn and runs > 1:
         warnings.warn(f"init gives the centers: one run instead of n_init={runs}", RuntimeWarning, stacklevel=4)
         return 1
     return runs

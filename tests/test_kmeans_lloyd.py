@@ -691,6 +691,32 @@ def test_input_is_not_modified():
         np.testing.assert_array_equal(array, copy)
 
 
+def test_ward_starts_are_the_means_of_a_cut_of_wards_tree():
+    hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
+    X = clustered(700, 3, 9, spread=1.0)
+    weights = np.random.default_rng(0).integers(0, 4, len(X))
+    rows = np.repeat(X, weights, axis=0)
+    cut = hierarchy.fcluster(hierarchy.linkage(rows, "ward"), 9, "maxclust")
+    expected = np.array([rows[cut == j].mean(axis=0) for j in range(1, 10)])
+    result = kmeans(X, 9, init="ward", sample_weight=weights, history=True)
+    start = result.history[0].centers
+    order, expected_order = np.lexsort(start.T), np.lexsort(expected.T)
+    np.testing.assert_allclose(start[order], expected[expected_order], rtol=1e-10)
+    assert_same_bits(result, kmeans(X, 9, init="ward", sample_weight=weights, random_state=5))
+    assert_consistent(X, result, weights)
+
+
+def test_ward_starts_of_bad_problems():
+    X = clustered(50, 2, 3)
+    with pytest.warns(RuntimeWarning, match="n_init=5"):
+        kmeans(X, 3, init="ward", n_init=5)
+    with pytest.raises(ValueError, match="init must not be 'ward' with metric='manhattan'"):
+        kmeans(X, 3, init="ward", metric="manhattan")
+    distinct = np.unique(X.round(), axis=0)
+    assert kmeans(np.repeat(distinct, 2, axis=0), len(distinct), init="ward").inertia == 0
+    assert kmeans(X, 1, init="ward").n_iter <= 2
+
+
 # --- seeding -------------------------------------------------------------------------------------------------------
 
 

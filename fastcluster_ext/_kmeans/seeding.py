@@ -10,10 +10,11 @@ from fastcluster_ext._kmeans.problem import Problem, too_close
 from fastcluster_ext._kmeans.result import Floats
 from fastcluster_ext._random import Uniforms
 from fastcluster_ext._validation import Array
+from fastcluster_ext._vectors import ward_centers
 
 __all__ = ["INITS", "draw_seeds", "seeds"]
 
-INITS = ("k-means++", "random", "random-partition")
+INITS = ("k-means++", "random", "random-partition", "ward")
 
 
 def draw_seeds(
@@ -72,11 +73,13 @@ def _random_partition(problem: Problem, uniforms: Uniforms) -> Floats:
 
 
 def seeds(problem: Problem, init: str, uniforms: Uniforms) -> Floats:
-    """Return initial centers, drawn as one of `INITS` says."""
+    """Return initial centers, found as one of `INITS` says."""
     if init == "random":
         return _draw_distinct_points(problem.points, problem.weights, problem.k, uniforms)
     if init == "random-partition":
         return _random_partition(problem, uniforms)
+    if init == "ward":
+        return ward_centers(problem.points, problem.k, problem.weights, n_threads=problem.threads)
     points = problem.points
     if problem.metric == "cosine":
         points = points / np.sqrt(np.square(points, dtype=np.float64).sum(axis=1, keepdims=True))

@@ -41,7 +41,9 @@ def add_command(commands: Any) -> None:
     command.add_argument("-o", "--output", type=Path, help="recolored image; a folder if there are several images")
     command.add_argument("--palette", type=Path, help="also write the palette for GIMP (.gpl); one image only")
     command.add_argument("--json", action="store_true", help="print palette, counts and error as JSON")
-    command.add_argument("--init", choices=("k-means++", "random"), default="k-means++", help="seeds (k-means++)")
+    command.add_argument(
+        "--init", choices=("k-means++", "random", "ward"), default="k-means++", help="start (k-means++)"
+    )
     command.add_argument("--n-init", type=positive, default=1, metavar="N", help="runs, of which the best is kept (1)")
     command.add_argument("--max-iter", type=positive, default=300, metavar="N", help="iterations of a run (300)")
     command.add_argument("--seed", type=natural, default=0, help="seed of the random numbers (0)")
