@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import numpy.typing as npt
 from fastcluster_ext._grouping import GroupedRows, groupable, paint
 from fastcluster_ext._random import RandomState
 from fastcluster_ext._threads import resolve_threads
-from fastcluster_ext._validation import Array, check_integer
-from fastcluster_ext.kmeans import Callback, Floats, kmeans
+from fastcluster_ext._validation import Array, check_integer, check_option
+from fastcluster_ext.kmeans import Floats, KMeansResult, kmeans
+from fastcluster_ext.kmedoids import kmedoids
 
 __all__ = ["ColorHistogram", "QuantizedImage", "as_histogram", "index_image", "quantize"]
 
@@ -320,6 +322,7 @@ def quantize(
     image: Any,
     k: int,
     *,
+    method: str = "kmeans",
     init: str | npt.ArrayLike = "k-means++",
     n_init: int | str = "auto",
     max_iter: int = 300,
@@ -327,9 +330,9 @@ def quantize(
     skip_transparent: bool = False,
     random_state: RandomState = None,
     n_threads: int | None = None,
-    callback: Callback | None = None,
+    callback: Callable[[Any], Any] | None = None,
 ) -> QuantizedImage:
-    """Reduce an image to k colors by k-means on all its pixels.
+    """Reduce an image to k colors by clustering all its pixels.
 
     Parameters
     ----------
@@ -337,10 +340,14 @@ def quantize(
         As for `ColorHistogram.from_image`.
     k : int
         Number of colors, from 1 to 65535, at most the number of distinct colors.
+    method : {"kmeans", "kmedoids"}
+        "kmeans" makes the palette of mean colors, "kmedoids" of colors that occur in the image: medoids by Manhattan
+        distance (FasterPAM), which takes longer.
     skip_transparent : bool
         Leave fully transparent pixels out; they get an entry of their own behind the palette.
     init, n_init, max_iter, tol, random_state, n_threads, callback
-        As for `fastcluster_ext.kmeans`.
+        As for `fastcluster_ext.kmeans`; with "kmedoids" as for `fastcluster_ext.kmedoids`, which has no `tol`, and
+        where "k-means++" stands for its own default.
 
     Returns
     -------
@@ -369,21 +376,21 @@ def quantize(
       #fa780a   33.33 %
     """
     k = check_integer(k, "k", minimum=1, maximum=_MOST_COLORS)
+    check_option(method, "method", ("kmeans", "kmedoids"))
     started = time.perf_counter()
     histogram = as_histogram(image, skip_transparent, n_threads)
     counted = time.perf_counter()
-    result = kmeans(
-        histogram.colors,
-        k,
-        init=init,
-        n_init=n_init,
-        max_iter=max_iter,
-        tol=tol,
-        sample_weight=histogram.counts,
-        random_state=random_state,
-        n_threads=n_threads,
-        callback=callback,
-    )
+    options: dict[str, Any] = {
+        "max_iter": max_iter,
+        "sample_weight": histogram.counts,
+        "random_state": random_state,
+        "n_threads": n_threads,
+        "callback": callback,
+    }
+    if method == "kmedoids":
+        result = _medoid_colors(histogram, k, init, n_init, options)
+    else:
+        result = kmeans(histogram.colors, k, init=init, n_init=n_init, tol=tol, **options)
     clustered = time.perf_counter()
     order = np.argsort(-result.cluster_weights, kind="stable")
     rank = np.empty(k, dtype=np.int64)
@@ -402,9 +409,33 @@ def quantize(
         converged=result.converged,
         timings={
             "histogram": counted - started,
-            "kmeans": clustered - counted,
+            method: clustered - counted,
             "labels": time.perf_counter() - clustered,
         },
+    )
+
+
+def _medoid_colors(
+    histogram: ColorHistogram, k: int, init: str | npt.ArrayLike, n_init: int | str, options: dict[str, Any]
+) -> KMeansResult:
+    """Cluster the colors by k-medoids; the sums of squares, by which palettes are compared, are to the medoids."""
+    start = "auto" if isinstance(init, str) and init == "k-means++" else init
+    runs = 1 if n_init == "auto" else check_integer(n_init, "n_init", minimum=1)
+    found = kmedoids(histogram.colors, k, init=start, n_init=runs, **options)
+    colors, counts = histogram.colors.astype(np.float64), histogram.counts.astype(np.float64)
+    centers = colors[found.medoids]
+    squares = counts * ((colors - centers[found.labels]) ** 2).sum(axis=1)
+    mean = np.average(colors, axis=0, weights=counts)
+    return KMeansResult(
+        labels=found.labels,
+        centers=centers,
+        inertia=float(squares.sum()),
+        cluster_inertia=np.bincount(found.labels, squares, minlength=k).astype(np.float64),
+        total_inertia=float((counts * ((colors - mean) ** 2).sum(axis=1)).sum()),
+        sizes=np.bincount(found.labels, minlength=k),
+        cluster_weights=np.bincount(found.labels, counts, minlength=k).astype(np.float64),
+        n_iter=found.n_iter,
+        converged=found.converged,
     )
 
 

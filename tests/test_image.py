@@ -558,3 +558,35 @@ def test_memory_of_quantize():
     pytest.importorskip("PIL")
     added, size = map(int, run_python(PEAK, REPOSITORY / "examples" / "dandelion.jpg").stdout.split())
     assert added <= size + 100_000_000
+
+
+# --- palettes of colors that occur ---------------------------------------------------------------------------------
+
+
+def test_medoid_palettes_are_colors_of_the_image():
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 6, (40, 50, 3)).astype(np.uint8) * 40
+    small = quantize(image, 5, method="kmedoids", random_state=0)
+    colors, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
+    for color in small.palette:
+        assert (colors == color).all(axis=1).any()
+    # Every pixel has the nearest of them by Manhattan distance, and no swap of one for another color is cheaper.
+    distances = np.abs(colors[:, np.newaxis] - small.centers).sum(axis=2)
+    loss = (distances.min(axis=1) * counts).sum()
+    shown = np.abs(image - small.image.astype(float)).sum()
+    assert shown == loss
+    between = np.abs(colors[:, np.newaxis] - colors.astype(float)).sum(axis=2)
+    for j in range(5):
+        rest = np.delete(distances, j, axis=1).min(axis=1)
+        assert (np.minimum(rest[:, np.newaxis], between) * counts[:, np.newaxis]).sum(axis=0).min() >= loss
+    difference = (image.reshape(-1, 3) - small.image.reshape(-1, 3).astype(float)) ** 2
+    assert small.inertia == pytest.approx(difference.sum())
+    assert small.counts.sum() == 2000
+
+
+def test_medoid_palettes_of_bad_arguments():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    with pytest.raises(ValueError, match="method must be one of 'kmeans', 'kmedoids', got 'pam'"):
+        quantize(image, 2, method="pam")
+    with pytest.raises(ValueError, match="k must be"):
+        quantize(image, 17, method="kmedoids")

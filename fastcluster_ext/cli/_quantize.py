@@ -41,9 +41,10 @@ def add_command(commands: Any) -> None:
     command.add_argument("-o", "--output", type=Path, help="recolored image; a folder if there are several images")
     command.add_argument("--palette", type=Path, help="also write the palette for GIMP (.gpl); one image only")
     command.add_argument("--json", action="store_true", help="print palette, counts and error as JSON")
-    command.add_argument(
-        "--init", choices=("k-means++", "random", "ward"), default="k-means++", help="start (k-means++)"
-    )
+    methods = ("kmeans", "kmedoids")
+    command.add_argument("--method", choices=methods, default="kmeans", help="mean colors, or colors of the image")
+    starts = ("k-means++", "random", "ward")
+    command.add_argument("--init", choices=starts, default="k-means++", help="where to start (k-means++)")
     command.add_argument("--n-init", type=positive, default=1, metavar="N", help="runs, of which the best is kept (1)")
     command.add_argument("--max-iter", type=positive, default=300, metavar="N", help="iterations of a run (300)")
     command.add_argument("--seed", type=natural, default=0, help="seed of the random numbers (0)")
@@ -119,18 +120,19 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
         result = quantize(
             histogram,
             min(DEFAULT_COLORS, available) if options.colors is None else options.colors,
+            method=options.method,
             init=options.init,
             n_init=options.n_init,
             max_iter=options.max_iter,
             random_state=options.seed,
             n_threads=options.threads,
-            callback=progress.step if progress.shown else None,
+            callback=progress.step if progress.shown and options.method == "kmeans" else None,
         )
     except (ValueError, TypeError, MemoryError) as error:
         raise UserError(f"{path}: {error}") from None
     finally:
         progress.clear()
-    timings |= {stage: result.timings[stage] for stage in ("kmeans", "labels")}
+    timings |= {stage: result.timings[stage] for stage in (options.method, "labels")}
     if output is not None:
         with stage(timings, "write"):
             write(output, result.save)
