@@ -58,8 +58,8 @@ class Workload:
 
     @property
     def n_distances(self) -> int:
-        """Distances from points to centers in one iteration."""
-        return len(self.points) * self.k
+        """Distances from points to centers in one iteration; of more than four columns, as many as take the time."""
+        return len(self.points) * self.k * -(-self.points.shape[1] // 4)
 
     def initial_centers(self) -> npt.NDArray[Any]:
         """Return the first k distinct points of a random order, in the dtype of the data."""
@@ -91,6 +91,23 @@ def _normals() -> npt.NDArray[np.float32]:
     return points
 
 
+def _clouds(n: int, p: int, clusters: int) -> npt.NDArray[np.float32]:
+    """Draw points of normal clusters of standard deviation 1 about uniform places from -10 to 10 in every column."""
+    draw = np.random.default_rng(_SEED)
+    places = draw.uniform(-10, 10, (clusters, p)).astype(np.float32)
+    return places[draw.integers(clusters, size=n)] + draw.standard_normal((n, p), dtype=np.float32)
+
+
+def _uniform(n: int, p: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(_SEED).random((n, p), dtype=np.float32)
+
+
+def _wide(n: int, p: int, k: int, target: float) -> Workload:
+    """Wide data of k / 4 clusters."""
+    title = f"{n // 1000}k x {p} float32, {k // 4} clusters, k = {k}, 20 iterations"
+    return Workload(f"wide-{p}", title, "lloyd", k, lambda: _clouds(n, p, k // 4), {"scikit-learn": target})
+
+
 WORKLOADS = {
     workload.name: workload
     for workload in (
@@ -107,6 +124,18 @@ WORKLOADS = {
         Workload("normals-16", "4M x 3 float32, k = 16, 20 iterations", "lloyd", 16, _normals, {"scikit-learn": 12.0}),
         Workload(
             "normals-256", "4M x 3 float32, k = 256, 20 iterations", "lloyd", 256, _normals, {"scikit-learn": 30.0}
+        ),
+        _wide(200_000, 16, 64, 6.0),
+        _wide(200_000, 64, 256, 3.0),
+        _wide(100_000, 128, 1024, 2.5),
+        _wide(50_000, 768, 1024, 2.5),
+        Workload(
+            "uniform-64",
+            "200k x 64 uniform float32, k = 256, 20 iterations",
+            "lloyd",
+            256,
+            lambda: _uniform(200_000, 64),
+            {"scikit-learn": 1.0},
         ),
     )
 }
