@@ -74,6 +74,7 @@ def complaint(workload: Workload, implementation: Implementation, theirs: Outcom
 def _check_nearest(points: Array, outcome: Outcome) -> None:
     """Our labels are those of a float64 brute-force search, ties within 1e-6 aside."""
     rows = np.random.default_rng(0).choice(len(points), min(_SAMPLE, len(points)), replace=False)
-    distances = ((points[rows].astype(np.float64)[:, np.newaxis] - outcome.centers) ** 2).sum(axis=2)
-    chosen = np.take_along_axis(distances, outcome.labels.reshape(-1)[rows, np.newaxis].astype(np.intp), axis=1)
-    assert (chosen[:, 0] <= distances.min(axis=1) * (1 + 1e-6)).all()
+    for block in np.array_split(rows, 1 + len(rows) * outcome.centers.size // 2**24):
+        distances = ((points[block].astype(np.float64)[:, np.newaxis] - outcome.centers) ** 2).sum(axis=2)
+        chosen = np.take_along_axis(distances, outcome.labels.reshape(-1)[block, np.newaxis].astype(np.intp), axis=1)
+        assert (chosen[:, 0] <= distances.min(axis=1) * (1 + 1e-6)).all()

@@ -136,12 +136,13 @@ FC_INLINE void kdtree_copy_rows(const uint8_t *leaves, const char *from, ptrdiff
     for (ptrdiff_t r = 0; r < count; r++, from += stride) {
         const ptrdiff_t place = places[leaves[r]]++;
         memcpy(sorted + place * (ptrdiff_t)size, from, size);
-        order[place] = numbers ? numbers[r] : (uint32_t)(number + r);
+        if (order) order[place] = numbers ? numbers[r] : (uint32_t)(number + r);
     }
 }
 
 /* Rows [start, stop) of `points`, and their numbers, to their places: `places` holds the next free one of each leaf.
- * numbers: of these rows, or NULL where they are start, start + 1, ... The rows are packed densely in `sorted`. */
+ * numbers: of these rows, or NULL where they are start, start + 1, ... The rows are packed densely in `sorted`; order may
+ * be NULL if nobody asks for their numbers. */
 static inline void kdtree_scatter(const uint8_t *leaves, const matrix *points, ptrdiff_t start, ptrdiff_t stop,
                                   const uint32_t *numbers, ptrdiff_t *places, char *sorted, uint32_t *order) {
     const ptrdiff_t p = points->n_columns, item = (ptrdiff_t)1 << points->dtype, rs = points->row_stride;
@@ -153,7 +154,7 @@ static inline void kdtree_scatter(const uint8_t *leaves, const matrix *points, p
             for (ptrdiff_t c = 0; c < p; c++) {
                 memcpy(sorted + (place * p + c) * item, from + c * points->column_stride, (size_t)item);
             }
-            order[place] = numbers ? numbers[r] : (uint32_t)(start + r);
+            if (order) order[place] = numbers ? numbers[r] : (uint32_t)(start + r);
         }
         return;
     }
@@ -195,7 +196,7 @@ static inline void kdtree_worker_place(kdtree_worker *worker, ptrdiff_t p, ptrdi
 }
 
 /* Order the sorted rows [start, stop) by the leaves of a fan of their own; leaf l > 0 begins at leaf_rows[l].
- * points: the dense rows, all of them; `order`: their numbers. Of more rows than the worker has room for, which only
+ * points: the dense rows, all of them; `order`: their numbers, or NULL. Of more rows than the worker has room for, which only
  * happens where most are equal, all stay in the first leaf. */
 static inline void kdtree_split(kdtree_worker *worker, const matrix *points, ptrdiff_t start, ptrdiff_t stop, int levels,
                                 const double *shift, uint32_t *order, ptrdiff_t *leaf_rows) {
@@ -214,9 +215,10 @@ static inline void kdtree_split(kdtree_worker *worker, const matrix *points, ptr
         places[l] = place;
         place += size;
     }
-    kdtree_scatter(worker->leaves, points, start, stop, order + start, places, worker->rows, worker->order);
+    kdtree_scatter(worker->leaves, points, start, stop, order ? order + start : NULL, places, worker->rows,
+                   order ? worker->order : NULL);
     memcpy((char *)points->data + start * row_bytes, worker->rows, (size_t)(count * row_bytes));
-    memcpy(order + start, worker->order, (size_t)count * sizeof(uint32_t));
+    if (order) memcpy(order + start, worker->order, (size_t)count * sizeof(uint32_t));
 }
 
 #endif

@@ -104,7 +104,10 @@ cdef class BoxSearch(PlainSearch):
         cdef double[::1] sums = np.empty(2 * leaves * sums_stride(p))
         cdef double[::1] weights = None if self.weights == NULL else np.empty(n)
         cdef uint8_t[::1] bucket_of = np.empty(n, dtype=np.uint8), rows = np.empty(n * row_bytes, dtype=np.uint8)
-        cdef uint32_t[::1] order = np.empty(n, dtype=np.uint32)
+        # Only weights and labels need to know which row is where.
+        cdef bint numbered = self.weights != NULL or self.k > BOX_FEW_CENTERS
+        cdef uint32_t[::1] numbers = np.empty(n if numbered else 1, dtype=np.uint32)
+        cdef uint32_t* order = &numbers[0] if numbered else NULL
         cdef ptrdiff_t[:, ::1] places = np.empty((BOX_SEGMENTS, KDTREE_FAN), dtype=np.intp)
         cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
         cdef kdtree_fan fan
@@ -116,9 +119,9 @@ cdef class BoxSearch(PlainSearch):
         self.tree.points.data = <const char*>&rows[0]
         self.tree.points.row_stride, self.tree.points.column_stride = row_bytes, 1 << <int>self.points.dtype
         self.tree.weights = NULL if self.weights == NULL else &weights[0]
-        self.tree.order, self.tree.leaf_rows = &order[0], &leaf_rows[0]
+        self.tree.order, self.tree.leaf_rows = order, &leaf_rows[0]
         self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
-        self.keep = (rows.base, order.base, leaf_rows.base, boxes.base, sums.base, weights)
+        self.keep = (rows.base, numbers.base, leaf_rows.base, boxes.base, sums.base, weights)
         try:
             memset(&fan, 0, sizeof(fan))
             kdtree_worker_place(&worker, p, row_bytes, most, memory)
@@ -142,11 +145,11 @@ cdef class BoxSearch(PlainSearch):
                 for segment in prange(BOX_SEGMENTS, num_threads=self.n_threads, schedule="dynamic"):
                     kdtree_scatter(&bucket_of[0] + min(segment * a_segment, n), &self.points, min(segment * a_segment, n),
                                    min((segment + 1) * a_segment, n), NULL, &places[segment, 0], <char*>&rows[0],
-                                   &order[0])
+                                   order)
             PyErr_CheckSignals()
             with nogil:
                 for bucket in prange(buckets, num_threads=self.n_threads, schedule="dynamic"):
-                    self._split(memory + threadid() * memory_size, most, bucket, rest, &shift[0], &order[0],
+                    self._split(memory + threadid() * memory_size, most, bucket, rest, &shift[0], order,
                                 &leaf_rows[0])
                 box_inner(&self.tree)
             PyErr_CheckSignals()
