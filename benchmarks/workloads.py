@@ -128,7 +128,6 @@ WORKLOADS = {
         _wide(200_000, 16, 64, 6.0),
         _wide(200_000, 64, 256, 3.0),
         _wide(100_000, 128, 1024, 2.5),
-        _wide(50_000, 768, 1024, 2.5),
         Workload(
             "uniform-64",
             "200k x 64 uniform float32, k = 256, 20 iterations",
