@@ -276,7 +276,7 @@ _IMPLEMENTATIONS = (
         "KMeans(init=C, n_init=1, max_iter=20, tol=0, algorithm='lloyd') on float32; conversion from uint8 not timed; "
         "it adds up in float32, so on the photo its centers drift",
         tolerance=1e-3,
-        most_other_labels=0.15,
+        most_other_labels=0.1,
     ),
     Implementation(
         "NumPy, chunked",
