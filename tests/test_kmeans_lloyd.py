@@ -234,6 +234,7 @@ def test_many_iterations_over_crowded_points(p, weighted):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize(("p", "k"), [(41, 203), (130, 64)])
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [
@@ -244,10 +245,9 @@ def test_many_iterations_over_crowded_points(p, weighted):
         ("equal", np.float32),
     ],
 )
-def test_bounds_change_nothing(kind, dtype):
+def test_bounds_change_nothing(kind, dtype, p, k):
     # Wide enough, and of enough centers, for bounds to be kept; 4201 rows are not whole tiles.
     generator = np.random.default_rng(3)
-    p, k = 41, 203
     X = {
         "apart": lambda: clustered(4201, p, 150, spread=0.2),
         "overlapping": lambda: clustered(4201, p, 400, spread=3.0),

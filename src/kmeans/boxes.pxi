@@ -5,7 +5,6 @@ cdef extern from "common/kdtree.h" nogil:
         KDTREE_FAN
         KDTREE_LEVELS
         KDTREE_MOST_COLUMNS
-        KDTREE_TILE
     ctypedef struct kdtree_fan:
         pass
     ctypedef struct kdtree_worker:
