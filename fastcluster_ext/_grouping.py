@@ -31,10 +31,13 @@ def groupable(points: Array) -> bool:
 
 
 def pays(points: Array) -> bool:
-    """Return whether so many rows of this n x p array repeat that counting them first is faster, as a sample tells."""
+    """Return whether so many of these groupable rows repeat that counting them first is faster, as a sample tells."""
     sample = np.ascontiguousarray(points[:: max(1, len(points) // _SAMPLE)])
-    rows = sample.view(np.dtype((np.void, sample.dtype.itemsize * sample.shape[1])))
-    return len(np.unique(rows)) <= _MOST_DISTINCT * len(sample)
+    keys = np.zeros(len(sample), dtype=np.uint32 if sample.shape[1] * sample.itemsize <= 4 else np.uint64)
+    for column in sample.T:
+        keys = keys << keys.dtype.type(8 * sample.itemsize) | column
+    keys.sort()
+    return 1 + int(np.count_nonzero(keys[1:] != keys[:-1])) <= _MOST_DISTINCT * len(sample)
 
 
 class GroupedRows:
@@ -52,13 +55,8 @@ class GroupedRows:
         self._n_threads = n_threads
         self._shape = pixels.shape[:2]
         self.counts = self._histogram.counts
+        self.points = self._histogram.colors
         self.n_transparent = self._histogram.n_transparent
-        bits = 8 * pixels.dtype.itemsize
-        keys = self._histogram.keys
-        self.points = np.empty((len(keys), pixels.shape[2]), dtype=pixels.dtype)
-        for channel in range(pixels.shape[2]):
-            shift = np.uint64(bits * (pixels.shape[2] - 1 - channel))
-            self.points[:, channel] = (keys >> shift) & np.uint64(2**bits - 1)
 
     def expand(self, values: npt.NDArray[Any], left_out: int = 0) -> npt.NDArray[Any]:
         """Return an h x w array: each pixel has the value of its color; pixels that were left out have `left_out`.

@@ -97,8 +97,8 @@ class ColorHistogram:
 
         Notes
         -----
-        Time O(pixels). Memory: about 6 MiB and 4 bytes a color and thread where a pixel has at most 24 bits, otherwise
-        32 to 64 bytes a color and thread.
+        Time O(pixels). Memory: at most 18 MiB for each of up to four threads where a pixel has at most 24 bits (and
+        there are enough pixels), otherwise 32 to 64 bytes a color and thread.
         """
         pixels, shape = _pixels(image)
         if skip_transparent and pixels.shape[2] not in (2, 4):

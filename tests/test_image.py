@@ -1,5 +1,6 @@
 """ColorHistogram and quantize, against np.unique, Pillow's files and brute force."""
 
+import itertools
 import json
 import sys
 
@@ -107,10 +108,16 @@ LAYOUTS = {
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_histogram_of_any_layout(layout, dtype, channels):
-    image = LAYOUTS[layout](noise((211, 400, channels), dtype, most=30))
+@pytest.mark.parametrize(
+    ("channels", "dtype", "shape"),
+    [
+        *itertools.product((1, 3, 4), (np.uint8, np.uint16), [(211, 400)]),
+        # Of RGB pixels enough for a table of all possible colors, in most of the layouts.
+        (3, np.uint8, (411, 523)),
+    ],
+)
+def test_histogram_of_any_layout(layout, channels, dtype, shape):
+    image = LAYOUTS[layout](noise((*shape, channels), dtype, most=30))
     if image.flags.owndata:
         image.flags.writeable = False
     assert_histogram(image, ColorHistogram.from_image(image))
@@ -124,8 +131,20 @@ def test_histogram_of_the_photo(photo, photo_histogram):
     np.testing.assert_array_equal(histogram.colors[histogram.expand(np.arange(172_540))], photo)
 
 
-def test_histogram_of_more_colors_than_each_thread_counts_alone():
-    # 4.4 million colors times 2 threads times 4 bytes are more than the 32 MiB for counters of their own.
+@pytest.mark.kernel
+@pytest.mark.parametrize("n_threads", THREADS)
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_counts_about_the_range_of_a_byte(channels, n_threads):
+    counts = np.array([1, 255, 256, 257, 511, 512, 65535, 65536, 65537, 100_000])
+    colors = np.unique(noise((len(counts), channels), seed=3), axis=0)
+    assert len(colors) == len(counts)
+    pixels = np.random.default_rng(0).permutation(np.repeat(colors, counts, axis=0))
+    histogram = ColorHistogram.from_image(pixels, n_threads=n_threads)
+    np.testing.assert_array_equal(histogram.colors, colors)
+    np.testing.assert_array_equal(histogram.counts, counts)
+
+
+def test_histogram_of_millions_of_colors():
     keys = np.arange(4_300_000, dtype=np.uint32) * 3
     order = np.random.default_rng(0).permutation(np.concatenate([keys, keys[: 1 << 20], keys[:100]]))
     pixels = np.stack([order >> 16, order >> 8 & 255, order & 255], axis=1).astype(np.uint8)
@@ -207,9 +226,9 @@ def test_nothing_transparent_and_everything_transparent():
         (-1, 2**31 - 1, np.int32),
     ],
 )
-@pytest.mark.parametrize("channels", [3, 4])
-def test_labels_take_the_smallest_dtype_that_holds_them(least, most, dtype, channels):
-    image = noise((50, 60, channels), most=2)
+@pytest.mark.parametrize(("channels", "shape"), [(3, (50, 60)), (4, (50, 60)), (3, (397, 401))])
+def test_labels_take_the_smallest_dtype_that_holds_them(least, most, dtype, channels, shape):
+    image = noise((*shape, channels), most=2)
     histogram = ColorHistogram.from_image(image)
     values = np.random.default_rng(0).integers(least, most + 1, len(histogram.counts))
     values[:2] = least, most
@@ -220,13 +239,16 @@ def test_labels_take_the_smallest_dtype_that_holds_them(least, most, dtype, chan
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("channels", [3, 4])
-def test_an_image_that_changed_is_noticed(channels):
-    image = noise((50, 60, channels), most=2)
+@pytest.mark.parametrize("most", [3, 300, 70_000])
+@pytest.mark.parametrize(("channels", "shape"), [(1, (50, 60)), (3, (50, 60)), (4, (50, 60)), (3, (397, 401))])
+def test_an_image_that_changed_is_noticed(channels, shape, most):
+    image = noise((*shape, channels), most=2)
     histogram = ColorHistogram.from_image(image)
     image[30, 30] = 200
+    labels = np.arange(len(histogram.counts))
+    labels[-1] = most
     with pytest.raises(ValueError, match="the image changed"):
-        histogram.expand(np.arange(len(histogram.counts)))
+        histogram.expand(labels)
 
 
 @pytest.mark.kernel

@@ -1,8 +1,8 @@
 """The distinct colors of an image, how often each occurs, and the way back from colors to labels and to pixels.
 
-Two algorithms behind one interface: bits and ranks where a color has at most 24 bits (ranks.h), a hash table for any
-other (table.h). Cost: O(pixels) time in two passes (ranks) or one (table); the working memory is a few MiB and 4 bytes
-a color and thread (ranks), or 32 to 64 bytes a color and thread (table).
+Two algorithms behind one interface: a counter for every possible color where one has at most 24 bits and there are many
+pixels (cubes.h), a hash table otherwise (table.h). Cost: O(pixels) time in one pass; the working memory is 18 MiB for
+each of a few threads (cubes), or 32 to 64 bytes a color and thread (table).
 
 Invariant: colors come in ascending order, channel by channel, and counts are integers; so the result does not depend on
 the number of threads.
@@ -15,14 +15,16 @@ from cython.parallel cimport prange, threadid
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 import numpy as np
 
 cdef enum:
     PIXEL_CHUNK = 1 << 16          # pixels a thread takes at a time
     PIXEL_SLICE = 1 << 24          # pixels between two looks at pending signals; about 30 ms of one core
-    OWN_COUNTERS_BYTES = 1 << 25   # counters of all threads; beyond, they share one set
-    RANKS_THREADS = 16             # bitmaps alive at once, 2 MiB each
+    COLOR_CHUNK = 1 << 14          # colors a thread takes at a time
+    LEAST_CUBE_PIXELS = 1 << 17    # RGB images of fewer go through the table: measured
+    CUBE_THREADS = 4               # that count at once, each in a table of its own
     TABLE_BITS = 12                # initial size of a hash table
 
 
@@ -36,24 +38,38 @@ cdef extern from "image/pixels.h" nogil:
         ptrdiff_t column_stride
         ptrdiff_t channel_stride
         int item_size
+    void pixels_colors(const uint64_t* keys, ptrdiff_t n, ptrdiff_t channels, int item_size, void* out) noexcept
 
 
-cdef extern from "image/ranks.h" nogil:
-    ctypedef struct rank_entry:
+cdef extern from "image/cubes.h" nogil:
+    ctypedef struct cube_places:
+        ptrdiff_t size
+        ptrdiff_t slabs
+    void cubes_arrange(cube_places* places, int key_bits) noexcept
+
+    ctypedef struct cube_tally:
         pass
-    void ranks_mark(const pixels* image, ptrdiff_t start, ptrdiff_t stop, uint32_t* bitmap) noexcept
-    ptrdiff_t ranks_build(const uint32_t* bitmaps, ptrdiff_t n_bitmaps, ptrdiff_t words, rank_entry* ranks) noexcept
-    void ranks_count(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const rank_entry* ranks,
-                     uint32_t* counts) noexcept
-    void ranks_count_shared(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const rank_entry* ranks,
-                            uint32_t* counts) noexcept
-    void ranks_keys(const rank_entry* ranks, ptrdiff_t words, uint64_t* keys) noexcept
-    bint ranks_expand_uint8(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const rank_entry* ranks,
-                            const uint8_t* values, uint8_t* out) noexcept
-    bint ranks_expand_uint16(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const rank_entry* ranks,
-                             const uint16_t* values, uint16_t* out) noexcept
-    bint ranks_expand_uint32(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const rank_entry* ranks,
-                             const uint32_t* values, uint32_t* out) noexcept
+    bint cubes_tally_create(cube_tally* tally, const cube_places* places, ptrdiff_t n_pixels) noexcept
+    void cubes_tally_destroy(cube_tally* tally) noexcept
+    void cubes_count(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const cube_places* places,
+                     cube_tally* tally) noexcept
+    ptrdiff_t cubes_join(const cube_places* places, cube_tally* tallies, int n_tallies, ptrdiff_t slab) noexcept
+    void cubes_collect(const cube_places* places, const cube_tally* tallies, int n_tallies, ptrdiff_t slab,
+                       ptrdiff_t rank, uint32_t* ranks, uint64_t* keys, int64_t* counts) noexcept
+    void cubes_carry(const cube_places* places, const cube_tally* joined, const cube_tally* tally,
+                     const uint32_t* ranks, int64_t* counts) noexcept
+    void cubes_encode_8(const cube_places* places, const uint64_t* keys, ptrdiff_t start, ptrdiff_t stop,
+                        const void* labels, int label_size, void* codes) noexcept
+    void cubes_encode_16(const cube_places* places, const uint64_t* keys, ptrdiff_t start, ptrdiff_t stop,
+                         const void* labels, int label_size, void* codes) noexcept
+    void cubes_encode_32(const cube_places* places, const uint64_t* keys, ptrdiff_t start, ptrdiff_t stop,
+                         const void* labels, int label_size, void* codes) noexcept
+    bint cubes_expand_8(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const cube_places* places,
+                        const void* codes, int label_size, void* out) noexcept
+    bint cubes_expand_16(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const cube_places* places,
+                         const void* codes, int label_size, void* out) noexcept
+    bint cubes_expand_32(const pixels* image, ptrdiff_t start, ptrdiff_t stop, const cube_places* places,
+                         const void* codes, int label_size, void* out) noexcept
 
 
 cdef extern from "image/table.h" nogil:
@@ -94,19 +110,20 @@ cdef class Histogram:
     """Distinct colors of `image` (h x w x c, uint8 or uint16, at most 64 bits a pixel).
 
     skip_transparent: leave pixels out whose last channel is 0 (images of two or four channels)
-    keys: u uint64, ascending; counts: u int64; n_transparent: pixels left out
+    colors: u x c of the image's type, ascending; counts: u int64; n_transparent: pixels left out
     """
 
     cdef:
         Py_buffer buffer
         bint acquired
         pixels image
-        ptrdiff_t n_pixels, words
+        ptrdiff_t n_pixels
         uint64_t transparent_mask
-        rank_entry* ranks
+        cube_places places
         color_table table
-        bint by_rank
-        readonly object keys, counts
+        bint by_cube
+        const uint64_t[::1] keys
+        readonly object colors, counts
         readonly ptrdiff_t n_transparent
 
     def __cinit__(self, image, bint skip_transparent, int n_threads):
@@ -129,61 +146,71 @@ cdef class Histogram:
         if self.image.row_stride == self.image.width * self.image.column_stride:
             self.image.height, self.image.width = 1, self.n_pixels
         self.transparent_mask = ((1 << 8 * self.image.item_size) - 1) if skip_transparent else 0
-        self.by_rank = key_bits <= 24 and not skip_transparent
-        if self.by_rank:
-            self.words = max(1, (1 << key_bits) // 32)
-            self._count_by_rank(n_threads)
+        self.by_cube = key_bits < 24 or key_bits == 24 and self.n_pixels >= LEAST_CUBE_PIXELS
+        self.by_cube = self.by_cube and not skip_transparent
+        if self.by_cube:
+            cubes_arrange(&self.places, key_bits)
+            self._count_by_cube(n_threads)
         else:
             self._count_by_table(n_threads)
+        self._set_colors()
         self.n_transparent = self.n_pixels - <ptrdiff_t>int(self.counts.sum())
 
     def __dealloc__(self):
-        free(self.ranks)
         table_destroy(&self.table)
         if self.acquired:
             PyBuffer_Release(&self.buffer)
 
-    cdef int _count_by_rank(self, int n_threads) except -1:
-        cdef int threads = min(n_threads, RANKS_THREADS), owners
-        cdef ptrdiff_t chunk, first, slice_end, colors, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
-        cdef ptrdiff_t a_slice = PIXEL_SLICE // PIXEL_CHUNK
-        cdef uint32_t[:, ::1] bitmaps = np.zeros((threads, self.words), dtype=np.uint32)
-        cdef uint64_t[::1] keys
-        cdef uint32_t[:, ::1] counts
-        self.ranks = <rank_entry*>calloc(self.words, sizeof(rank_entry))
-        if self.ranks == NULL:
-            raise MemoryError(f"cannot allocate {self.words * sizeof(rank_entry)} bytes for color ranks")
-        for first in range(0, last, a_slice):
-            slice_end = min(first + a_slice, last)
-            with nogil:
-                for chunk in prange(first, slice_end, num_threads=threads, schedule="dynamic"):
-                    ranks_mark(&self.image, chunk * PIXEL_CHUNK, min((chunk + 1) * PIXEL_CHUNK, self.n_pixels),
-                               &bitmaps[threadid(), 0])
-            PyErr_CheckSignals()
-        colors = ranks_build(&bitmaps[0, 0], threads, self.words, self.ranks)
-        keys = np.empty(colors, dtype=np.uint64)
-        ranks_keys(self.ranks, self.words, &keys[0])
-        total = np.zeros(colors, dtype=np.int64)
-        owners = threads if threads * colors * 4 <= OWN_COUNTERS_BYTES else 1
-        counts = np.zeros((owners, colors), dtype=np.uint32)
-        for first in range(0, last, a_slice):
-            slice_end = min(first + a_slice, last)
-            with nogil:
-                if owners > 1 or threads == 1:
-                    for chunk in prange(first, slice_end, num_threads=threads, schedule="dynamic"):
-                        ranks_count(&self.image, chunk * PIXEL_CHUNK, min((chunk + 1) * PIXEL_CHUNK, self.n_pixels),
-                                    self.ranks, &counts[threadid(), 0])
-                else:
-                    for chunk in prange(first, slice_end, num_threads=threads, schedule="dynamic"):
-                        ranks_count_shared(&self.image, chunk * PIXEL_CHUNK,
-                                           min((chunk + 1) * PIXEL_CHUNK, self.n_pixels), self.ranks, &counts[0, 0])
-            # 32-bit counters cannot overflow within a slice.
-            for part in counts.base:
-                total += part
-            counts[:, :] = 0
-            PyErr_CheckSignals()
-        self.keys, self.counts = keys.base, total
+    cdef int _set_colors(self) except -1:
+        cdef char[:, ::1] out
+        dtype = np.uint8 if self.image.item_size == 1 else np.uint16
+        self.colors = np.empty((self.keys.shape[0], self.image.channels), dtype)
+        if self.keys.shape[0]:
+            out = self.colors.view(np.int8)
+            pixels_colors(&self.keys[0], self.keys.shape[0], self.image.channels, self.image.item_size, &out[0, 0])
         return 0
+
+    cdef int _count_by_cube(self, int n_threads) except -1:
+        cdef int threads = min(n_threads, CUBE_THREADS), t, short_of = 0
+        cdef ptrdiff_t chunk, first, slice_end, slab, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
+        cdef ptrdiff_t a_slice = PIXEL_SLICE // PIXEL_CHUNK, slabs = self.places.slabs
+        cdef cube_tally tallies[CUBE_THREADS]
+        cdef ptrdiff_t[::1] used = np.zeros(slabs, dtype=np.intp), before
+        cdef uint32_t[::1] ranks = np.empty(self.places.size // 32, dtype=np.uint32)
+        cdef uint64_t[::1] keys
+        cdef int64_t[::1] counts
+        memset(tallies, 0, sizeof(tallies))
+        try:
+            with nogil:
+                for t in prange(threads, num_threads=threads):
+                    short_of += not cubes_tally_create(&tallies[t], &self.places, self.n_pixels)
+            if short_of:
+                raise MemoryError(f"cannot allocate {threads * self.places.size * 9 // 8} bytes to count colors")
+            for first in range(0, last, a_slice):
+                slice_end = min(first + a_slice, last)
+                with nogil:
+                    for chunk in prange(first, slice_end, num_threads=threads, schedule="dynamic"):
+                        cubes_count(&self.image, chunk * PIXEL_CHUNK, min((chunk + 1) * PIXEL_CHUNK, self.n_pixels),
+                                    &self.places, &tallies[threadid()])
+                PyErr_CheckSignals()
+            with nogil:
+                for slab in prange(slabs, num_threads=threads, schedule="dynamic"):
+                    used[slab] = cubes_join(&self.places, tallies, threads, slab)
+            before = np.cumsum(used) - used
+            keys = np.empty(before[slabs - 1] + used[slabs - 1], dtype=np.uint64)
+            counts = np.empty(keys.shape[0], dtype=np.int64)
+            with nogil:
+                for slab in prange(slabs, num_threads=threads, schedule="dynamic"):
+                    if used[slab]:
+                        cubes_collect(&self.places, tallies, threads, slab, before[slab], &ranks[0], &keys[0],
+                                      &counts[0])
+                for t in range(threads):
+                    cubes_carry(&self.places, &tallies[0], &tallies[t], &ranks[0], &counts[0])
+            self.keys, self.counts = keys, counts.base
+            return 0
+        finally:
+            for t in range(threads):
+                cubes_tally_destroy(&tallies[t])
 
     cdef int _count_by_table(self, int n_threads) except -1:
         cdef ptrdiff_t chunk, first, slice_end, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
@@ -220,7 +247,7 @@ cdef class Histogram:
                 table_keys(&self.table, &keys[0])
                 keys.base.sort()
                 table_rank(&self.table, &keys[0], self.table.used, &counts[0])
-            self.keys, self.counts = keys.base, counts.base
+            self.keys, self.counts = keys, counts.base
             return 0
         finally:
             if tables != NULL:
@@ -231,34 +258,68 @@ cdef class Histogram:
     def expand(self, const label[::1] values, label[::1] out, int n_threads):
         """out[n] = values[rank of pixel n's color]; transparent pixels left out get values[u].
 
-        values: u + 1, labels of the colors and of what was left out                    IN
+        values: u + 1, labels of the colors and of what was left out; not 2**31             IN
         out: pixels                                                                     OUT
         Returns False if the image holds a color that it did not hold when it was counted.
         """
+        n_threads = <int>min(n_threads, (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK)
+        if self.by_cube:
+            most = np.asarray(values)[:self.keys.shape[0]].max()
+            return self._expand_by_cube(&values[0], most, sizeof(label), &out[0], n_threads)
+        return self._expand_by_table(&values[0], sizeof(label), &out[0], n_threads)
+
+    cdef bint _expand_by_cube(self, const void* labels, uint32_t most, int size, void* out, int n_threads) except -1:
+        cdef ptrdiff_t chunk, first, slice_end, start, stop, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
+        cdef ptrdiff_t a_slice = PIXEL_SLICE // PIXEL_CHUNK, colors = self.keys.shape[0]
+        cdef ptrdiff_t color_chunks = (colors + COLOR_CHUNK - 1) // COLOR_CHUNK
+        cdef int code_size = 1 if most < 255 else 2 if most < 65535 else 4, unknown = 0
+        cdef void* codes = calloc(self.places.size, code_size)
+        if codes == NULL:
+            raise MemoryError(f"cannot allocate {self.places.size * code_size} bytes to look up colors")
+        try:
+            with nogil:
+                for chunk in prange(color_chunks, num_threads=n_threads, schedule="dynamic"):
+                    start, stop = chunk * COLOR_CHUNK, min((chunk + 1) * COLOR_CHUNK, colors)
+                    if code_size == 1:
+                        cubes_encode_8(&self.places, &self.keys[0], start, stop, labels, size, codes)
+                    elif code_size == 2:
+                        cubes_encode_16(&self.places, &self.keys[0], start, stop, labels, size, codes)
+                    else:
+                        cubes_encode_32(&self.places, &self.keys[0], start, stop, labels, size, codes)
+            for first in range(0, last, a_slice):
+                slice_end = min(first + a_slice, last)
+                with nogil:
+                    for chunk in prange(first, slice_end, num_threads=n_threads, schedule="dynamic"):
+                        start, stop = chunk * PIXEL_CHUNK, min((chunk + 1) * PIXEL_CHUNK, self.n_pixels)
+                        if code_size == 1:
+                            unknown += not cubes_expand_8(&self.image, start, stop, &self.places, codes, size, out)
+                        elif code_size == 2:
+                            unknown += not cubes_expand_16(&self.image, start, stop, &self.places, codes, size, out)
+                        else:
+                            unknown += not cubes_expand_32(&self.image, start, stop, &self.places, codes, size, out)
+                PyErr_CheckSignals()
+            return unknown == 0
+        finally:
+            free(codes)
+
+    cdef bint _expand_by_table(self, const void* labels, int size, void* out, int n_threads) except -1:
         cdef ptrdiff_t chunk, first, slice_end, start, stop, last = (self.n_pixels + PIXEL_CHUNK - 1) // PIXEL_CHUNK
         cdef ptrdiff_t a_slice = PIXEL_SLICE // PIXEL_CHUNK
         cdef int unknown = 0
-        n_threads = <int>min(n_threads, last)
         for first in range(0, last, a_slice):
             slice_end = min(first + a_slice, last)
             with nogil:
                 for chunk in prange(first, slice_end, num_threads=n_threads, schedule="dynamic"):
                     start, stop = chunk * PIXEL_CHUNK, min((chunk + 1) * PIXEL_CHUNK, self.n_pixels)
-                    if label is uint8_t:
-                        unknown += not (ranks_expand_uint8(&self.image, start, stop, self.ranks, &values[0], &out[0])
-                                        if self.by_rank else
-                                        table_expand_uint8(&self.image, start, stop, self.transparent_mask,
-                                                           &self.table, &values[0], &out[0]))
-                    elif label is uint16_t:
-                        unknown += not (ranks_expand_uint16(&self.image, start, stop, self.ranks, &values[0], &out[0])
-                                        if self.by_rank else
-                                        table_expand_uint16(&self.image, start, stop, self.transparent_mask,
-                                                            &self.table, &values[0], &out[0]))
+                    if size == 1:
+                        unknown += not table_expand_uint8(&self.image, start, stop, self.transparent_mask, &self.table,
+                                                          <const uint8_t*>labels, <uint8_t*>out)
+                    elif size == 2:
+                        unknown += not table_expand_uint16(&self.image, start, stop, self.transparent_mask, &self.table,
+                                                           <const uint16_t*>labels, <uint16_t*>out)
                     else:
-                        unknown += not (ranks_expand_uint32(&self.image, start, stop, self.ranks, &values[0], &out[0])
-                                        if self.by_rank else
-                                        table_expand_uint32(&self.image, start, stop, self.transparent_mask,
-                                                            &self.table, &values[0], &out[0]))
+                        unknown += not table_expand_uint32(&self.image, start, stop, self.transparent_mask, &self.table,
+                                                           <const uint32_t*>labels, <uint32_t*>out)
             PyErr_CheckSignals()
         return unknown == 0
 

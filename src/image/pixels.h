@@ -33,6 +33,25 @@ FC_INLINE uint64_t pixels_key_any(const char *at, ptrdiff_t channels, ptrdiff_t 
     return key;
 }
 
+/* The channels of n keys, each of item_size bytes: the inverse of pixels_key_any. */
+static inline void pixels_colors(const uint64_t *keys, ptrdiff_t n, ptrdiff_t channels, int item_size, void *out) {
+    for (ptrdiff_t i = 0; i < n; i++) {
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            const uint64_t value = keys[i] >> (8 * item_size * (channels - 1 - c));
+            if (item_size == 1) {
+                ((uint8_t *)out)[i * channels + c] = (uint8_t)value;
+            } else {
+                ((uint16_t *)out)[i * channels + c] = (uint16_t)value;
+            }
+        }
+    }
+}
+
+/* Whether this is the usual image: RGB whose channels and pixels follow each other. */
+FC_INLINE int pixels_dense_rgb(const pixels *image) {
+    return image->channels == 3 && image->channel_stride == 1 && image->item_size == 1 && image->column_stride == 3;
+}
+
 /* The run of pixels from number `at` to the end of its row or `stop`; the row's memory. */
 FC_INLINE ptrdiff_t pixels_run(const pixels *image, ptrdiff_t at, ptrdiff_t stop, const char **memory) {
     const ptrdiff_t row = at / image->width, column = at % image->width, left = image->width - column;
@@ -46,7 +65,7 @@ FC_INLINE ptrdiff_t pixels_run(const pixels *image, ptrdiff_t at, ptrdiff_t stop
     for (ptrdiff_t at_ = (start); at_ < (stop);) {                                                                     \
         const char *memory_;                                                                                           \
         const ptrdiff_t run_ = pixels_run(image, at_, stop, &memory_), step_ = (image)->column_stride;                 \
-        if ((image)->channels == 3 && (image)->channel_stride == 1 && (image)->item_size == 1 && step_ == 3) {         \
+        if (pixels_dense_rgb(image)) {                                                                                 \
             for (ptrdiff_t i_ = 0; i_ < run_; i_++) {                                                                  \
                 const ptrdiff_t n = at_ + i_;                                                                          \
                 const uint64_t key = pixels_key_rgb(memory_ + 3 * i_);                                                 \
