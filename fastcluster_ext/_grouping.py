@@ -33,9 +33,10 @@ def groupable(points: Array) -> bool:
 def pays(points: Array) -> bool:
     """Return whether so many of these groupable rows repeat that counting them first is faster, as a sample tells."""
     sample = np.ascontiguousarray(points[:: max(1, len(points) // _SAMPLE)])
-    keys = np.zeros(len(sample), dtype=np.uint32 if sample.shape[1] * sample.itemsize <= 4 else np.uint64)
+    bits = np.uint32(8 * sample.itemsize) if sample.shape[1] * sample.itemsize <= 4 else np.uint64(8 * sample.itemsize)
+    keys = np.zeros(len(sample), dtype=bits.dtype)
     for column in sample.T:
-        keys = keys << keys.dtype.type(8 * sample.itemsize) | column
+        keys = keys << bits | column
     keys.sort()
     return 1 + int(np.count_nonzero(keys[1:] != keys[:-1])) <= _MOST_DISTINCT * len(sample)
 

@@ -169,6 +169,14 @@ static inline int32_t exact_argmin(const centers_table *table, const double *row
     return (int32_t)nearest;
 }
 
+/* By how much two scores have to differ for their order to be certain, of rows whose squared distance from the shift is
+ * at most `reach`. */
+static inline float argmin_error(const centers_table *table, double reach) {
+    const double m = table->max_norm, rounding = 2.02 * (double)(table->p + 4) * 0x1p-24;
+    if (!(m < ARGMIN_MOST_NORM)) return INFINITY;
+    return (float)(1.01 * (rounding * (m * m + 0.5 * reach) + FLT_MIN));
+}
+
 /* Labels of rows [start, start + count), count <= ARGMIN_TILE.
  * columns: scratch, p x ARGMIN_TILE floats; row: scratch, p doubles; labels: ARGMIN_TILE int32, written. */
 static inline void argmin_tile(const centers_table *table, const matrix *points, ptrdiff_t start, ptrdiff_t count,

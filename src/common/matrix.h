@@ -81,7 +81,12 @@ FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptr
                                         float *out, ptrdiff_t ld, matrix_dtype dtype) {
     const ptrdiff_t item = dtype == MATRIX_UINT8 ? 1 : dtype == MATRIX_UINT16 ? 2 : dtype == MATRIX_FLOAT32 ? 4 : 8;
     const ptrdiff_t p = view->n_columns;
-    if (view->column_stride == item && view->row_stride == item * p && p <= 4) {
+    if (view->row_stride == item) {
+        for (ptrdiff_t i = 0; i < p; i++) {
+            const char *column = view->data + start * item + i * view->column_stride;
+            for (ptrdiff_t r = 0; r < count; r++) out[i * ld + r] = matrix_shifted(column + r * item, shift[i], dtype);
+        }
+    } else if (view->column_stride == item && view->row_stride == item * p && p <= 4) {
         /* Dense pixels: constant strides let the compiler turn this into vector loads and shuffles. */
 #ifdef VF_HAS_LOAD3
         if (p == 3 && dtype == MATRIX_FLOAT32) {

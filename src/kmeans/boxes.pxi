@@ -25,10 +25,13 @@ cdef extern from "common/kdtree.h" nogil:
 
 
 cdef extern from "kmeans/filtering.h" nogil:
+    enum:
+        BOX_PADDING
     ctypedef struct box_tree:
         ptrdiff_t p
         ptrdiff_t depth
-        matrix points
+        const char* tiles
+        matrix_dtype dtype
         const double* weights
         const uint32_t* order
         const ptrdiff_t* leaf_rows
@@ -44,7 +47,7 @@ cdef extern from "kmeans/filtering.h" nogil:
         int32_t* labels
     size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
     void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
-    void box_leaves(box_tree* tree, ptrdiff_t first, ptrdiff_t last) noexcept
+    void box_leaves(box_tree* tree, const matrix* rows, ptrdiff_t first, ptrdiff_t last) noexcept
     void box_inner(box_tree* tree) noexcept
     void box_node(const box_tree* tree, box_worker* worker, const box_visit* visit, ptrdiff_t node, ptrdiff_t level,
                   const int32_t* candidates, ptrdiff_t n_candidates) noexcept
@@ -62,7 +65,7 @@ cdef enum:
 cdef class BoxSearch(PlainSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
-    Takes 4 bytes a row and a copy of the rows and their weights, in their own dtype.
+    Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32.
     """
 
     cdef:
@@ -101,8 +104,8 @@ cdef class BoxSearch(PlainSearch):
         cdef ptrdiff_t row_bytes = p << <int>self.points.dtype
         cdef double[::1] shift = np.empty(p), boxes = np.empty(4 * leaves * p)
         cdef double[::1] sums = np.empty(2 * leaves * sums_stride(p))
-        cdef double[::1] weights = None if self.weights == NULL else np.empty(n)
-        cdef uint8_t[::1] bucket_of = np.empty(n, dtype=np.uint8), rows = np.empty(n * row_bytes, dtype=np.uint8)
+        cdef double[::1] weights = None if self.weights == NULL else np.zeros(n + BOX_PADDING)
+        cdef uint8_t[::1] bucket_of = np.empty(n, dtype=np.uint8), rows
         # Only weights and labels need to know which row is where.
         cdef bint numbered = self.weights != NULL or self.k > BOX_FEW_CENTERS
         cdef uint32_t[::1] numbers = np.empty(n if numbered else 1, dtype=np.uint32)
@@ -114,13 +117,20 @@ cdef class BoxSearch(PlainSearch):
         cdef ptrdiff_t most = min(n, BOX_CROWD * (n // buckets + 1))
         cdef size_t memory_size = padded(kdtree_worker_bytes(p, row_bytes, most))
         cdef char* memory = <char*>scratch_allocate(memory_size * self.n_threads)
-        self.tree.points = self.points
-        self.tree.points.data = <const char*>&rows[0]
-        self.tree.points.row_stride, self.tree.points.column_stride = row_bytes, 1 << <int>self.points.dtype
+        rows = np.empty(n * row_bytes + (BOX_PADDING << <int>self.points.dtype), dtype=np.uint8)
+        cdef matrix sorted_rows = self.points
+        sorted_rows.data = <const char*>&rows[0]
+        sorted_rows.row_stride, sorted_rows.column_stride = row_bytes, 1 << <int>self.points.dtype
+        self.tree.dtype = MATRIX_FLOAT64 if self.points.dtype == MATRIX_FLOAT64 else MATRIX_FLOAT32
+        # Tiles take the place of the rows that they are made from where both are of one type.
+        cdef uint8_t[::1] tiles = rows
+        if self.points.dtype != self.tree.dtype:
+            tiles = np.empty((n * p + BOX_PADDING) << <int>self.tree.dtype, dtype=np.uint8)
+        self.tree.tiles = <const char*>&tiles[0]
         self.tree.weights = NULL if self.weights == NULL else &weights[0]
         self.tree.order, self.tree.leaf_rows = order, &leaf_rows[0]
         self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
-        self.keep = (rows.base, numbers.base, leaf_rows.base, boxes.base, sums.base, weights)
+        self.keep = (tiles.base, numbers.base, leaf_rows.base, boxes.base, sums.base, weights)
         try:
             memset(&fan, 0, sizeof(fan))
             kdtree_worker_place(&worker, p, row_bytes, most, memory)
@@ -148,7 +158,7 @@ cdef class BoxSearch(PlainSearch):
             PyErr_CheckSignals()
             with nogil:
                 for bucket in prange(buckets, num_threads=self.n_threads, schedule="dynamic"):
-                    self._split(memory + threadid() * memory_size, most, bucket, rest, &shift[0], order,
+                    self._split(memory + threadid() * memory_size, most, bucket, rest, &sorted_rows, &shift[0], order,
                                 &leaf_rows[0])
                 box_inner(&self.tree)
             PyErr_CheckSignals()
@@ -156,19 +166,19 @@ cdef class BoxSearch(PlainSearch):
             scratch_free(memory)
         return 0
 
-    cdef void _split(self, char* memory, ptrdiff_t most, ptrdiff_t bucket, int rest, const double* shift,
-                     uint32_t* order, ptrdiff_t* leaf_rows) noexcept nogil:
-        """The leaves of one bucket, with their boxes, sums and weights."""
+    cdef void _split(self, char* memory, ptrdiff_t most, ptrdiff_t bucket, int rest, const matrix* rows,
+                     const double* shift, uint32_t* order, ptrdiff_t* leaf_rows) noexcept nogil:
+        """The leaves of one bucket of rows, with their tiles, boxes, sums and weights."""
         cdef kdtree_worker worker
         cdef ptrdiff_t first = bucket << rest, last = (bucket + 1) << rest, place
         if rest > 0:
-            kdtree_worker_place(&worker, self.p, self.tree.points.row_stride, most, memory)
-            kdtree_split(&worker, &self.tree.points, leaf_rows[first], leaf_rows[last], rest, shift, order,
+            kdtree_worker_place(&worker, self.p, rows.row_stride, most, memory)
+            kdtree_split(&worker, rows, leaf_rows[first], leaf_rows[last], rest, shift, order,
                          leaf_rows + first)
         if self.weights != NULL:
             for place in range(leaf_rows[first], leaf_rows[last]):
                 (<double*>self.tree.weights)[place] = self.weights[order[place]]
-        box_leaves(&self.tree, first, last)
+        box_leaves(&self.tree, rows, first, last)
 
     cdef void _visit(self, ptrdiff_t task, int thread, ptrdiff_t slot, const double* centers,
                      int32_t* labels) noexcept nogil:

@@ -10,13 +10,16 @@
 #ifndef FASTCLUSTER_EXT_FILTERING_H
 #define FASTCLUSTER_EXT_FILTERING_H
 
-#include "common/kdtree.h"
+#include "box_tiles.h"
 #include "lloyd.h"
+
+#define BOX_FEW_CANDIDATES 8 /* up to which a leaf's rows are added up candidate by candidate */
 
 typedef struct {
     ptrdiff_t p, depth;
-    matrix points;              /* sorted by leaf, dense */
-    const double *weights;      /* likewise, or NULL */
+    const char *tiles;          /* the rows, sorted by leaf (box_tiles.h), and BOX_PADDING items */
+    matrix_dtype dtype;         /* float32 or float64 */
+    const double *weights;      /* of the sorted rows, and BOX_PADDING more; or NULL */
     const uint32_t *order;      /* the caller's row of each sorted row */
     const ptrdiff_t *leaf_rows; /* 2**depth + 1: where each leaf begins */
     double *boxes;              /* 2**(depth + 1) nodes x (p least, p greatest) */
@@ -28,67 +31,43 @@ typedef struct {
     centers_table table;  /* of the candidates of a leaf */
     double *centers;      /* those candidates, k x p */
     int32_t *candidates;  /* (depth + 1) x k: one list a level */
-    void *scratch;        /* lloyd_scratch_bytes(p) */
+    double *row;          /* p */
+    float *columns;       /* p x ARGMIN_TILE */
+    int32_t *labels;      /* BOX_TILE + BOX_PADDING */
 } box_worker;
 
 static inline size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) {
-    return centers_table_bytes(k, p) + (size_t)(k * p) * sizeof(double) + lloyd_scratch_bytes(p) +
-           (size_t)((depth + 1) * k) * sizeof(int32_t) + 2 * FC_ALIGN;
+    return centers_table_bytes(k, p) + (size_t)(k * p + p) * sizeof(double) +
+           (size_t)(p * ARGMIN_TILE) * sizeof(float) +
+           (size_t)((depth + 1) * k + BOX_TILE + BOX_PADDING) * sizeof(int32_t) + FC_ALIGN;
 }
 
 static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, char *memory) {
     worker->centers = (double *)memory;
-    worker->scratch = memory + (size_t)(k * p) * sizeof(double);
-    char *table = (char *)worker->scratch + (lloyd_scratch_bytes(p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN;
+    worker->row = worker->centers + k * p;
+    char *table = (char *)(worker->row + p);
     centers_table_place(&worker->table, k, p, table);
-    worker->candidates = (int32_t *)(table + (centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
+    worker->columns = (float *)(table + (centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
+    worker->labels = (int32_t *)(worker->columns + p * ARGMIN_TILE);
+    worker->candidates = worker->labels + BOX_TILE + BOX_PADDING;
 }
 
-/* `p` is a constant here where it matters; the box and the sums then stay in registers. */
-FC_INLINE void box_leaf_p(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *box,
-                          double *sums, matrix_dtype dtype, ptrdiff_t p) {
-    double low[KDTREE_MOST_COLUMNS], high[KDTREE_MOST_COLUMNS], sum[KDTREE_MOST_COLUMNS + 1] = {0};
-    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
-    const char *at = points->data + start * p * item;
-    for (ptrdiff_t i = 0; i < p; i++) {
-        low[i] = INFINITY;
-        high[i] = -INFINITY;
-    }
-    for (ptrdiff_t r = start; r < stop; r++, at += p * item) {
-        const double weight = weights ? weights[r] : 1.0;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            const double value = matrix_value(at + i * item, dtype);
-            low[i] = value < low[i] ? value : low[i];
-            high[i] = value > high[i] ? value : high[i];
-            sum[i] += weight * value;
-        }
-        sum[p] += weight;
-    }
-    for (ptrdiff_t i = 0; i < p; i++) {
-        box[i] = low[i];
-        box[p + i] = high[i];
-    }
-    for (ptrdiff_t i = 0; i <= p; i++) sums[i] = sum[i];
-}
-
-FC_INLINE void box_leaf_typed(const matrix *points, const double *weights, ptrdiff_t start, ptrdiff_t stop, double *box,
-                              double *sums, matrix_dtype dtype) {
-    switch (points->n_columns) {
-    case 1: box_leaf_p(points, weights, start, stop, box, sums, dtype, 1); break;
-    case 2: box_leaf_p(points, weights, start, stop, box, sums, dtype, 2); break;
-    case 3: box_leaf_p(points, weights, start, stop, box, sums, dtype, 3); break;
-    default: box_leaf_p(points, weights, start, stop, box, sums, dtype, points->n_columns);
-    }
-}
-
-/* Box and sums of the leaves [first, last). */
-static inline void box_leaves(box_tree *tree, ptrdiff_t first, ptrdiff_t last) {
+/* Tiles, boxes and sums of the leaves [first, last), from their rows, which are dense. */
+static inline void box_leaves(box_tree *tree, const matrix *rows, ptrdiff_t first, ptrdiff_t last) {
     const ptrdiff_t p = tree->p, stride = sums_stride(p), leaves = (ptrdiff_t)1 << tree->depth;
     for (ptrdiff_t leaf = first; leaf < last; leaf++) {
         double *box = tree->boxes + (leaves + leaf) * 2 * p, *sums = tree->sums + (leaves + leaf) * stride;
-        for (ptrdiff_t i = p + 1; i < stride; i++) sums[i] = 0;
-        MATRIX_DISPATCH(&tree->points, box_leaf_typed, tree->weights, tree->leaf_rows[leaf], tree->leaf_rows[leaf + 1],
-                        box, sums)
+        for (ptrdiff_t i = 0; i < p; i++) {
+            box[i] = INFINITY;
+            box[p + i] = -INFINITY;
+        }
+        for (ptrdiff_t i = 0; i < stride; i++) sums[i] = 0;
+        for (ptrdiff_t at = tree->leaf_rows[leaf]; at < tree->leaf_rows[leaf + 1]; at += BOX_TILE) {
+            const ptrdiff_t left = tree->leaf_rows[leaf + 1] - at, count = left < BOX_TILE ? left : BOX_TILE;
+            const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
+            box_tile_fill(&tile, rows, at);
+            box_tile_summary(&tile, tree->weights ? tree->weights + at : NULL, box, sums);
+        }
     }
 }
 
@@ -108,11 +87,21 @@ static inline void box_inner(box_tree *tree) {
     }
 }
 
+/* The largest squared distance of a point in the box from `point`. */
+FC_INLINE double box_reach(const double *box, const double *point, ptrdiff_t p) {
+    double reach = 0;
+    for (ptrdiff_t i = 0; i < p; i++) {
+        const double below = fabs(box[i] - point[i]), above = fabs(box[p + i] - point[i]);
+        reach += below > above ? below * below : above * above;
+    }
+    return reach;
+}
+
 /* Of `candidates`, in order, those that may be nearest to a point in the box; returns how many. */
 FC_INLINE ptrdiff_t box_filter_p(const double *box, const double *centers, ptrdiff_t p, const int32_t *candidates,
                                  ptrdiff_t n_candidates, int32_t *kept) {
     const double *low = box, *high = box + p;
-    double least = INFINITY, farthest = 0;
+    double least = INFINITY;
     ptrdiff_t nearest = 0, n_kept = 0;
     for (ptrdiff_t a = 0; a < n_candidates; a++) {
         const double *z = centers + (ptrdiff_t)candidates[a] * p;
@@ -127,10 +116,7 @@ FC_INLINE ptrdiff_t box_filter_p(const double *box, const double *centers, ptrdi
         }
     }
     const double *best = centers + nearest * p;
-    for (ptrdiff_t i = 0; i < p; i++) {
-        const double below = fabs(low[i] - best[i]), above = fabs(high[i] - best[i]);
-        farthest += below > above ? below * below : above * above;
-    }
+    const double farthest = box_reach(box, best, p);
     /* A float64 search errs by (p + 2) 2^-53 of each squared distance; this is 64 times that. */
     const double margin = (double)(p + 2) * 0x1p-47 * farthest;
     for (ptrdiff_t a = 0; a < n_candidates; a++) {
@@ -157,18 +143,6 @@ static inline ptrdiff_t box_filter(const double *box, const double *centers, ptr
     }
 }
 
-/* Labels, as indices of centers, of sorted rows [start, start + count). */
-static inline void box_label_tile(const box_tree *tree, box_worker *worker, const int32_t *candidates,
-                                  ptrdiff_t n_candidates, ptrdiff_t start, ptrdiff_t count, int32_t *labels) {
-    double *row = (double *)worker->scratch;
-    if (n_candidates == 1) {
-        for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates[0];
-        return;
-    }
-    argmin_tile(&worker->table, &tree->points, start, count, (float *)(row + tree->p), row, labels);
-    for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates[labels[r]];
-}
-
 /* The table of a leaf's candidates, in ascending order of their indices, so that ties still go to the lowest. */
 static inline void box_table(const box_tree *tree, box_worker *worker, const double *centers,
                              const int32_t *candidates, ptrdiff_t n_candidates) {
@@ -189,22 +163,52 @@ typedef struct {
     int32_t *labels;       /* by the caller's rows, or NULL */
 } box_visit;
 
-static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_visit *visit, ptrdiff_t leaf,
+static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_visit *visit, ptrdiff_t node,
                             const int32_t *candidates, ptrdiff_t n_candidates) {
-    const ptrdiff_t p = tree->p;
-    double *row = (double *)worker->scratch;
-    int32_t *labels = (int32_t *)((float *)(row + p) + p * ARGMIN_TILE);
-    if (n_candidates > 1) box_table(tree, worker, visit->centers, candidates, n_candidates);
-    for (ptrdiff_t at = tree->leaf_rows[leaf]; at < tree->leaf_rows[leaf + 1]; at += ARGMIN_TILE) {
-        const ptrdiff_t left = tree->leaf_rows[leaf + 1] - at, count = left < ARGMIN_TILE ? left : ARGMIN_TILE;
+    const ptrdiff_t p = tree->p, stride = sums_stride(p), leaf = node - ((ptrdiff_t)1 << tree->depth);
+    const ptrdiff_t first = tree->leaf_rows[leaf], last = tree->leaf_rows[leaf + 1];
+    int32_t *const labels = worker->labels;
+    double reach = 0;
+    /* Without weights the rows of the last candidate are those left, and how many these are is exact. */
+    const int few = visit->sums && n_candidates <= BOX_FEW_CANDIDATES;
+    const ptrdiff_t added = tree->weights ? n_candidates : n_candidates - 1;
+    double sums[BOX_FEW_CANDIDATES * (KDTREE_MOST_COLUMNS + 1)] = {0};
+    if (n_candidates > 1) {
+        box_table(tree, worker, visit->centers, candidates, n_candidates);
+        reach = box_reach(tree->boxes + 2 * node * p, worker->table.shift, p);
+    }
+    for (ptrdiff_t at = first; at < last; at += BOX_TILE) {
+        const ptrdiff_t count = last - at < BOX_TILE ? last - at : BOX_TILE;
         const double *weights = tree->weights ? tree->weights + at : NULL;
-        box_label_tile(tree, worker, candidates, n_candidates, at, count, labels);
-        if (visit->sums) {
-            sums_add(&tree->points, at, count, weights, labels, visit->sums, visit->k);
+        const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
+        if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->columns, worker->row, labels);
+        else memset(labels, 0, (size_t)count * sizeof(int32_t));
+        if (few) {
+            for (ptrdiff_t a = 0; a < added; a++) {
+                sums_of_label(&tile, weights, labels, (int32_t)a, sums + a * (p + 1));
+            }
             continue;
         }
-        costs_add(&tree->points, at, count, weights, labels, visit->centers, visit->costs);
+        for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates[labels[r]];
+        if (visit->sums) {
+            sums_add(&tile, 0, count, weights, labels, visit->sums, visit->k);
+            continue;
+        }
+        costs_add(&tile, 0, count, weights, labels, visit->centers, visit->costs);
         for (ptrdiff_t r = 0; r < count; r++) visit->labels[tree->order[at + r]] = labels[r];
+    }
+    if (!few) return;
+    if (added < n_candidates) {
+        double *rest = sums + added * (p + 1);
+        for (ptrdiff_t i = 0; i <= p; i++) {
+            rest[i] = tree->sums[node * stride + i];
+            for (ptrdiff_t a = 0; a < added; a++) rest[i] -= sums[a * (p + 1) + i];
+        }
+        if (rest[p] == 0) memset(rest, 0, (size_t)p * sizeof(double));
+    }
+    for (ptrdiff_t a = 0; a < n_candidates; a++) {
+        double *total = visit->sums + (ptrdiff_t)candidates[a] * stride;
+        for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums[a * (p + 1) + i];
     }
 }
 
@@ -222,7 +226,7 @@ static void box_node(const box_tree *tree, box_worker *worker, const box_visit *
         double *restrict sums = visit->sums + (ptrdiff_t)kept[0] * stride;
         for (ptrdiff_t i = 0; i < stride; i++) sums[i] += tree->sums[node * stride + i];
     } else if (node >= leaves) {
-        box_leaf(tree, worker, visit, node - leaves, kept, n_kept);
+        box_leaf(tree, worker, visit, node, kept, n_kept);
     } else {
         box_node(tree, worker, visit, 2 * node, level + 1, kept, n_kept);
         box_node(tree, worker, visit, 2 * node + 1, level + 1, kept, n_kept);

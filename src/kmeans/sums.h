@@ -9,6 +9,7 @@
 #define FASTCLUSTER_EXT_SUMS_H
 
 #include "common/matrix.h"
+#include "common/simd_double.h"
 
 #define SUMS_COPIES 4
 #define SUMS_COPIES_MOST_CLUSTERS 64
@@ -84,6 +85,76 @@ static inline void sums_fold(double *sums, ptrdiff_t k, ptrdiff_t p) {
     const ptrdiff_t size = k * sums_stride(p);
     for (ptrdiff_t copy = 1; copy < sums_copies(k); copy++) {
         for (ptrdiff_t i = 0; i < size; i++) sums[i] += sums[copy * size + i];
+    }
+}
+
+/* The lanes that rows are added up in, in turn, and columns at a time. */
+enum { SUMS_LANES = 16, SUMS_COLUMNS = 4 };
+
+FC_INLINE double sums_of_lanes(const vd *lanes) {
+    double each[SUMS_LANES];
+    for (int v = 0; v < SUMS_LANES / VD_LANES; v++) vd_store(each + v * VD_LANES, lanes[v]);
+    for (int half = SUMS_LANES / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) each[l] += each[l + half];
+    }
+    return each[0];
+}
+
+/* `p` columns of float32 or float64, SUMS_COLUMNS of them at most, each contiguous; p and the dtype are constants. */
+FC_INLINE void sums_of_label_p(const char *columns, ptrdiff_t column_stride, ptrdiff_t count, const double *weights,
+                               const int32_t *labels, int32_t label, double *sums, int p, matrix_dtype dtype) {
+    enum { vectors = SUMS_LANES / VD_LANES };
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
+    vd sum[SUMS_COLUMNS][vectors];
+    for (int i = 0; i < p; i++) {
+        for (int v = 0; v < vectors; v++) sum[i][v] = vd_set1(0);
+    }
+    for (ptrdiff_t r = 0; r < count; r += SUMS_LANES) {
+        for (int v = 0; v < vectors; v++) {
+            const ptrdiff_t at = r + v * VD_LANES;
+            for (int i = 0; i < p; i++) {
+                const char *value = columns + i * column_stride + at * item;
+                vd x = dtype == MATRIX_FLOAT32 ? vd_load_f32((const float *)value) : vd_load((const double *)value);
+                if (weights) x = vd_mul(vd_load(weights + at), x);
+                sum[i][v] = vd_add(sum[i][v], vd_where_label(labels + at, label, x));
+            }
+        }
+    }
+    for (int i = 0; i < p; i++) sums[i] += sums_of_lanes(sum[i]);
+}
+
+FC_INLINE void sums_of_label_typed(const matrix *view, const double *weights, const int32_t *labels, int32_t label,
+                                   double *sums, matrix_dtype dtype) {
+    const ptrdiff_t n = view->n_rows, p = view->n_columns, cs = view->column_stride;
+    for (ptrdiff_t i = 0; i < p; i += SUMS_COLUMNS) {
+        const char *columns = view->data + i * cs;
+        switch (p - i) {
+        case 1: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 1, dtype); break;
+        case 2: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 2, dtype); break;
+        case 3: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 3, dtype); break;
+        default: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, SUMS_COLUMNS, dtype);
+        }
+    }
+}
+
+/* Adds the rows whose label is `label` to `sums`: p weighted sums, then the weight. For few labels. Columns are
+ * contiguous, of float32 or float64; SUMS_LANES - 1 more items of each, weights and labels may be read, no label of
+ * which may be `label`. */
+static inline void sums_of_label(const matrix *columns, const double *weights, const int32_t *labels, int32_t label,
+                                 double *sums) {
+    if (columns->dtype == MATRIX_FLOAT32) {
+        sums_of_label_typed(columns, weights, labels, label, sums, MATRIX_FLOAT32);
+    } else {
+        sums_of_label_typed(columns, weights, labels, label, sums, MATRIX_FLOAT64);
+    }
+    double *weight = sums + columns->n_columns;
+    if (weights) {
+        const matrix column = {(const char *)weights, columns->n_rows, 1, sizeof(double), 0, MATRIX_FLOAT64};
+        sums_of_label_typed(&column, NULL, labels, label, weight, MATRIX_FLOAT64);
+    } else {
+        int32_t rows = 0;
+        for (ptrdiff_t r = 0; r < columns->n_rows; r++) rows += labels[r] == label;
+        *weight += rows;
     }
 }
 

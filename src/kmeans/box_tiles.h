@@ -1,0 +1,154 @@
+/* Rows of a leaf by column, in tiles, so that vectors of rows need no shuffling; and what is done with a tile. */
+#ifndef FASTCLUSTER_EXT_BOX_TILES_H
+#define FASTCLUSTER_EXT_BOX_TILES_H
+
+#include "common/argmin.h"
+#include "common/kdtree.h"
+#include "sums.h"
+
+#define BOX_TILE 1024              /* rows a tile: nearly always the whole leaf */
+#define BOX_PADDING SUMS_LANES     /* items behind the last one that may be read; what they hold does not matter */
+
+/* Tile of `count` rows from row `at` on, float32 or float64. */
+FC_INLINE matrix box_tile(const char *tiles, matrix_dtype dtype, ptrdiff_t p, ptrdiff_t at, ptrdiff_t count) {
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
+    const matrix tile = {tiles + at * p * item, count, p, item, count * item, dtype};
+    return tile;
+}
+
+/* Fills a tile with the rows from row `at` on, which may lie in the same memory. */
+static inline void box_tile_fill(const matrix *tile, const matrix *rows, ptrdiff_t at) {
+    double memory[KDTREE_MOST_COLUMNS * BOX_TILE];
+    const double shift[KDTREE_MOST_COLUMNS] = {0};
+    const ptrdiff_t count = tile->n_rows;
+    if (tile->dtype == MATRIX_FLOAT64) matrix_columns_f64(rows, at, count, memory, count);
+    else matrix_columns_f32(rows, at, count, shift, (float *)memory, count);
+    memcpy((char *)tile->data, memory, (size_t)(tile->n_columns * tile->column_stride));
+}
+
+/* The least and the greatest value of a column, and its weighted sum; in lanes that are the same in every build. */
+FC_INLINE void box_column_typed(const char *column, const double *weights, ptrdiff_t count, double *low, double *high,
+                                double *sum, matrix_dtype dtype) {
+    enum { lanes = SUMS_LANES };
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
+    double least[lanes], greatest[lanes], total[lanes] = {0};
+    for (int l = 0; l < lanes; l++) {
+        least[l] = INFINITY;
+        greatest[l] = -INFINITY;
+    }
+    ptrdiff_t r = 0;
+    for (; r + lanes <= count; r += lanes) {
+        for (int l = 0; l < lanes; l++) {
+            const double value = matrix_value(column + (r + l) * item, dtype);
+            least[l] = value < least[l] ? value : least[l];
+            greatest[l] = value > greatest[l] ? value : greatest[l];
+            total[l] += weights ? weights[r + l] * value : value;
+        }
+    }
+    for (int l = 0; r < count; r++, l++) {
+        const double value = matrix_value(column + r * item, dtype);
+        least[l] = value < least[l] ? value : least[l];
+        greatest[l] = value > greatest[l] ? value : greatest[l];
+        total[l] += weights ? weights[r] * value : value;
+    }
+    for (int l = 0; l < lanes; l++) {
+        *low = least[l] < *low ? least[l] : *low;
+        *high = greatest[l] > *high ? greatest[l] : *high;
+        *sum += total[l];
+    }
+}
+
+/* A tile joins a box (p least, p greatest values) and sums (p weighted sums, the weight). */
+static inline void box_tile_summary(const matrix *tile, const double *weights, double *box, double *sums) {
+    const ptrdiff_t p = tile->n_columns, count = tile->n_rows;
+    for (ptrdiff_t i = 0; i < p; i++) {
+        const char *column = tile->data + i * tile->column_stride;
+        if (tile->dtype == MATRIX_FLOAT32) {
+            box_column_typed(column, weights, count, box + i, box + p + i, sums + i, MATRIX_FLOAT32);
+        } else {
+            box_column_typed(column, weights, count, box + i, box + p + i, sums + i, MATRIX_FLOAT64);
+        }
+    }
+    if (!weights) sums[p] += (double)count;
+    else for (ptrdiff_t r = 0; r < count; r++) sums[p] += weights[r];
+}
+
+/* Labels of a tile of float32, p <= 4 columns; p, and whether there are two centers only, are constants. The same
+ * decision as in argmin_tile; the score of one center less that of another errs by no more than the two together. */
+FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, float error, int p, int pair, double *row,
+                            int32_t *labels) {
+    const vf tolerance = vf_set1(error);
+    const ptrdiff_t count = tile->n_rows;
+    const float *columns[4];
+    vf shift[4], slope[4], x[4];
+    for (int i = 0; i < p; i++) {
+        columns[i] = (const float *)(tile->data + i * tile->column_stride);
+        shift[i] = vf_set1((float)table->shift[i]);
+        if (pair) slope[i] = vf_set1(table->filter[i * ARGMIN_PACK + 1] - table->filter[i * ARGMIN_PACK]);
+    }
+    const vf level = vf_set1(table->half_norm[1] - table->half_norm[0]);
+    for (ptrdiff_t at = 0; at < count; at += VF_LANES) {
+        vf margin;
+        vi chosen = vi_set1(0);
+        for (int i = 0; i < p; i++) x[i] = vf_sub(vf_load(columns[i] + at), shift[i]);
+        if (pair) {
+            margin = level;
+            for (int i = 0; i < p; i++) margin = vf_fma(x[i], slope[i], margin);
+            chosen = vi_select(vf_less(margin, vf_set1(0)), vi_set1(1), chosen);
+            margin = vf_abs(margin);
+        } else {
+            vf best = vf_set1(INFINITY), second = best;
+            for (ptrdiff_t j = 0; j < table->k; j++) {
+                const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
+                vf score = vf_set1(table->half_norm[j]);
+                for (int i = 0; i < p; i++) score = vf_fma(x[i], vf_set1(pack[i * ARGMIN_PACK]), score);
+                chosen = vi_select(vf_less(score, best), vi_set1((int32_t)j), chosen);
+                second = vf_min(second, vf_max(best, score));
+                best = vf_min(best, score);
+            }
+            margin = vf_sub(second, best);
+        }
+        vi_store(labels + at, chosen);
+        const uint32_t certain = vm_bits(vf_less(tolerance, margin));
+        for (uint32_t open = ~certain & (uint32_t)((1u << VF_LANES) - 1u); open; open &= open - 1) {
+            const ptrdiff_t lane = at + __builtin_ctz(open);
+            if (lane >= count) break;
+            double squared;
+            matrix_row_f64(tile, lane, row);
+            labels[lane] = exact_argmin(table, row, &squared);
+        }
+    }
+}
+
+/* Labels of a tile's rows, none of which is farther than the root of `reach` from the table's shift; BOX_PADDING more
+ * are -1. columns: scratch, p x ARGMIN_TILE floats; row: scratch, p doubles. */
+static inline void box_labels(const centers_table *table, const matrix *tile, double reach, float *columns, double *row,
+                              int32_t *labels) {
+    const ptrdiff_t p = tile->n_columns;
+    if (tile->dtype == MATRIX_FLOAT32 && p <= 4) {
+        const float error = argmin_error(table, reach);
+        if (table->k == 2) {
+            switch (p) {
+            case 1: box_labels_p(table, tile, error, 1, 1, row, labels); break;
+            case 2: box_labels_p(table, tile, error, 2, 1, row, labels); break;
+            case 3: box_labels_p(table, tile, error, 3, 1, row, labels); break;
+            default: box_labels_p(table, tile, error, 4, 1, row, labels);
+            }
+        } else {
+            switch (p) {
+            case 1: box_labels_p(table, tile, error, 1, 0, row, labels); break;
+            case 2: box_labels_p(table, tile, error, 2, 0, row, labels); break;
+            case 3: box_labels_p(table, tile, error, 3, 0, row, labels); break;
+            default: box_labels_p(table, tile, error, 4, 0, row, labels);
+            }
+        }
+    } else {
+        for (ptrdiff_t at = 0; at < tile->n_rows; at += ARGMIN_TILE) {
+            const ptrdiff_t left = tile->n_rows - at;
+            argmin_tile(table, tile, at, left < ARGMIN_TILE ? left : ARGMIN_TILE, columns, row, labels + at);
+        }
+    }
+    for (ptrdiff_t r = 0; r < BOX_PADDING; r++) labels[tile->n_rows + r] = -1;
+}
+
+#endif
