@@ -497,7 +497,7 @@ def _build(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None:
     state.totals(candidates, problem.weights, changes)
     _defined(state.assign(candidates[[int(changes.argmin())]]))
     for _ in range(1, k):
-        state.evaluate_addition(candidates, 0.0, True, changes)
+        state.evaluate_addition(candidates, True, changes)
         changes[state.medoids[: state.k]] = math.inf
         state.add(int(changes.argmin()))
 
@@ -521,7 +521,7 @@ def _plus_plus(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None
         if i == 0:
             _defined(state.assign(candidates[:1]))
         else:
-            state.evaluate_addition(candidates, 0.0, False, changes)
+            state.evaluate_addition(candidates, False, changes)
             state.add(int(candidates[changes.argmin()]))
 
 
@@ -560,21 +560,18 @@ def _eager(
     size, since, tried = threads, 0, 0
     while since < patience and tried < budget and not run.stopped:
         candidates = candidates_at(tried, min(size, patience - since, budget - tried))
-        changes, slots = np.empty(len(candidates)), np.zeros(len(candidates), dtype=np.int64)
-        threshold = -_LEAST_GAIN * state.loss
-        state.evaluate(candidates, threshold, False, changes, slots)
-        improving = np.flatnonzero(changes < threshold)
-        if len(improving) == 0:
+        found = state.first_improving(candidates, -_LEAST_GAIN * state.loss)
+        if found is None:
             since += len(candidates)
             tried += len(candidates)
             size = min(2 * size, 4096)
             continue
-        at = int(improving[0])
+        at, slot = found
         tried += at + 1
         # The next improvement is about as far away as this one was; half of that wastes least.
         since, size = 0, max(threads, (since + at) // 2)
-        old, new = int(state.medoids[slots[at]]), int(candidates[at])
-        state.swap(int(slots[at]), new)
+        old, new = int(state.medoids[slot]), int(candidates[at])
+        state.swap(slot, new)
         run.n_swap += 1
         run.observe(state, (old, new))
     run.converged = since >= patience
@@ -599,18 +596,15 @@ def _fastpam1(problem: Problem, state: Any, k: int, given: Indices | None, setti
     run = _Run(settings)
     _start(problem, state, k, given, settings)
     run.observe(state)
-    candidates = np.arange(problem.n)
-    changes, slots = np.empty(problem.n), np.zeros(problem.n, dtype=np.int64)
     while run.n_iter < settings.max_iter and not run.converged and not run.stopped:
         run.n_iter += 1
-        threshold = -_LEAST_GAIN * state.loss
-        state.evaluate(candidates, threshold, True, changes, slots)
-        best = int(changes.argmin())
-        if not changes[best] < threshold:
+        found = state.best(-_LEAST_GAIN * state.loss)
+        if found is None:
             run.converged = True
             break
-        old = int(state.medoids[slots[best]])
-        state.swap(int(slots[best]), best)
+        best, slot = found
+        old = int(state.medoids[slot])
+        state.swap(slot, best)
         run.n_swap += 1
         run.observe(state, (old, best))
     return run
