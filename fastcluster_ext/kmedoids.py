@@ -34,9 +34,10 @@ _LEAST_GAIN = 1e-12
 # Half of a float32 matrix may have been rounded apart from the other, and likewise of a float64 matrix.
 _ASYMMETRY = {4: 1e-4, 8: 1e-8}
 
-# The start "sample" looks at this many points, and is the automatic one for more than four times as many: on a photo's
-# 172 540 colors, k = 16, it leaves 169 of 443 swaps to all points.
-_SAMPLED = 8192
+# The start "sample" takes samples of this size and, from points, of 4, 16, ... times as much, up to an eighth of them.
+# It is the automatic one for more than four times as many points. Before it looks at all points of the next sample it
+# tries this many about each medoid, as nearly all swaps that improve are found there.
+_SAMPLED, _NEAR = 2048, 128
 
 # Points are put in an order in which neighbors are close by interleaving this many bits of at most this many features.
 _ORDER_BITS, _ORDER_FEATURES = 10, 6
@@ -185,9 +186,10 @@ def kmedoids(
     init : {"auto", "build", "random", "k-medoids++", "lab", "sample", "first"} or (k,) array-like of int
         "build": the best first medoid, then the best one more, as in PAM, O(n^2 k). "k-medoids++": drawn far apart,
         the best of ``2 + int(log(k))`` at each step. "lab": as build, on a new sample of ``10 + sqrt(n)`` points at
-        each step. "sample": the medoids that fasterpam finds among 8192 points drawn by weight. "first": the first k
-        points. An array gives the rows of the medoids. "auto" is "build" for "pam", "random" for "clarans", and
-        "k-medoids++" for the others, or "sample" for them if there are more than 32 768 points.
+        each step. "sample": the medoids that fasterpam finds for 2048 points, drawn evenly by weight, then for four
+        times as many, and so on. "first": the first k points. An array gives the rows of the medoids. "auto" is
+        "build" for "pam", "random" for "clarans", and "k-medoids++" for the others, or "sample" for them if there are
+        more than 8192 points.
     n_init : int
         Number of runs from different starts, of which the one of least loss is returned. Given medoids are run once.
     max_iter : int
@@ -379,6 +381,13 @@ class Problem:
                 raise ValueError(f"k must be at most the number of distinct points, which is {distinct}, got {k}")
             looked_at *= 2
 
+    def spread(self, count: int, uniforms: Uniforms) -> Indices:
+        """Return how often each point is hit by `count` draws, evenly spaced: in proportion to weight, everywhere."""
+        order = np.arange(self.n) if self.points is None else _neighbors_in_order(self.points)
+        passed = np.cumsum(np.ones(self.n) if self.weights is None else self.weights[order])
+        at = np.searchsorted(passed, (np.arange(count) + uniforms(1)[0]) * (passed[-1] / count), side="right")
+        return np.bincount(order[np.minimum(at, self.n - 1)], minlength=self.n)
+
     def draw(self, count: int, uniforms: Uniforms, distinct: bool) -> Indices:
         """Draw points without replacement, in proportion to their weights; distinct ones if that is asked for."""
         with np.errstate(divide="ignore"):
@@ -473,15 +482,53 @@ def _start(problem: Problem, state: Any, k: int, given: Indices | None, settings
     elif settings.init == "first":
         medoids = np.arange(k)
     elif settings.init == "sample":
-        sample = problem.draw(min(problem.n, max(_SAMPLED, 4 * k)), settings.uniforms, distinct=False)
-        sample = np.union1d(sample, problem.draw(k, settings.uniforms, distinct=True))
-        part = problem.subset(sample, None)
-        inner = replace(settings, init="k-medoids++", max_iter=300, history=False, callback=None)
-        medoids = sample[_fasterpam(part, part.state(k, sifted=True), k, None, inner).medoids]
+        _defined(state.assign(_from_samples(problem, k, settings)))
+        _polished(problem, state, replace(settings, history=False, callback=None))
+        return
     else:
         {"build": _build, "lab": _lab, "k-medoids++": _plus_plus}[settings.init](problem, state, k, settings.uniforms)
         return
     _defined(state.assign(medoids.astype(np.int64)))
+
+
+def _from_samples(problem: Problem, k: int, settings: _Settings) -> Indices:
+    """Return the medoids that fasterpam finds for a sample, then, from these, for a larger one, and so on."""
+    inner = replace(settings, init="k-medoids++", max_iter=300, history=False, callback=None)
+    medoids: Indices | None = None
+    size = max(_SAMPLED, 4 * k)
+    while medoids is None or (problem.points is not None and 8 * size <= problem.n):
+        size = size if medoids is None else 4 * size
+        hits = problem.spread(size, settings.uniforms)
+        taken = problem.draw(k, settings.uniforms, distinct=True) if medoids is None else medoids
+        # These may not have been hit; without weight they only are candidates, but the first must be enough points.
+        hits[taken] = np.maximum(hits[taken], 1 if medoids is None else 0)
+        rows = np.union1d(np.flatnonzero(hits), taken)
+        part = problem.subset(rows, hits[rows].astype(np.float64))
+        state = part.state(k, sifted=True)
+        start = None
+        if medoids is not None:
+            _defined(state.assign(np.searchsorted(rows, medoids)))
+            start = _polished(part, state, inner)
+        medoids = rows[_fasterpam(part, state, k, start, inner).medoids]
+    return medoids
+
+
+def _polished(problem: Problem, state: Any, settings: _Settings) -> Indices:
+    """Swap medoids for points near them while that improves; return the medoids."""
+    run = _Run(settings)
+    swaps = -1
+    while swaps < run.n_swap:
+        swaps = run.n_swap
+        ranked = np.lexsort((state.first, state.nearest))
+        sizes = np.bincount(state.nearest, minlength=state.k)
+        place = np.arange(problem.n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        near = ranked[place < _NEAR]
+
+        def cyclic(start: int, count: int, near: Indices = near) -> Indices:
+            return near[np.arange(start, start + count) % len(near)]
+
+        _eager(run, state, problem.threads, cyclic, len(near), 300 * len(near))
+    return state.medoids.copy()  # type: ignore[no-any-return]
 
 
 def _defined(loss: float) -> float:
