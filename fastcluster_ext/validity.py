@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext import _kernels
+from fastcluster_ext._memory import allocate
 from fastcluster_ext._metrics import resolve_metric
 from fastcluster_ext._random import RandomState, uniforms_from
 from fastcluster_ext._threads import resolve_threads
@@ -112,25 +113,29 @@ def _neighborhood(
     rows_of = order[np.where(used, places, 0)]
     weight_of = np.where(used, 1.0 if weights is None else weights[rows_of], 0.0)
 
-    def observe(first: int, sums: Floats, far: Floats | None, near: Floats | None) -> None:
-        mask, rows = used[first : first + len(sums)], rows_of[first : first + len(sums)]
-        take(rows[mask], sums[mask])
-        if far is not None and near is not None and farthest is not None and nearest is not None:
-            farthest[rows[mask]], nearest[rows[mask]] = far[mask], near[mask]
-
+    shape = used.shape
+    found = [np.empty(shape), np.empty(shape)]
+    if farthest is not None and nearest is not None:
+        found += [np.zeros(shape), np.full(shape, np.inf)]
+    sums = allocate((len(starts), k, _PANEL), np.float64, "sums of distances by cluster")
+    sums[:] = 0.0
     _kernels.load("silhouettes").cluster_sums(
         np.ascontiguousarray(X[order]),
         starts,
         counts,
         owner,
         weight_of,
-        observe,
+        totals,
+        sums,
+        *found,
+        *([None] * (4 - len(found))),
         code=resolved.code,
         exponent=resolved.exponent,
-        k=k,
-        extremes=extremes,
         n_threads=threads,
     )
+    for values, array in zip(found, (own, other, farthest, nearest), strict=False):
+        if array is not None:
+            array[rows_of[used]] = values[used]
     if np.isnan(own).any():
         raise FloatingPointError("the metric is undefined for some of these points (its value is NaN)")
     return _Neighborhood(own, other, farthest, nearest)
