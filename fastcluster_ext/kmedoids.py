@@ -390,6 +390,12 @@ class Problem:
 
     def draw(self, count: int, uniforms: Uniforms, distinct: bool) -> Indices:
         """Draw points without replacement, in proportion to their weights; distinct ones if that is asked for."""
+        if self.weights is None and not distinct and 4 * count <= self.n:
+            rows = np.empty(0, dtype=np.int64)
+            while len(rows) < count:
+                more = (uniforms(count - len(rows)) * self.n).astype(np.int64)
+                rows = np.union1d(rows, more)
+            return rows
         with np.errstate(divide="ignore"):
             keys = -np.log1p(-uniforms(self.n)) / (1.0 if self.weights is None else self.weights)
         if not distinct or self.points is None:

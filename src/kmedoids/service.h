@@ -69,10 +69,29 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
                                   double *buffer, double *sums) {
     for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
         const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
-        for (ptrdiff_t o = at; o < at + count; o++) service_clear(v, o);
-        for (ptrdiff_t i = 0; i < v->k; i++) {
+        /* Indices as wide as distances, and nothing but selections: the compiler makes vectors of it. */
+        double first[SOURCE_TILE], second[SOURCE_TILE];
+        int64_t nearest[SOURCE_TILE], next[SOURCE_TILE];
+        for (ptrdiff_t o = 0; o < count; o++) {
+            first[o] = second[o] = INFINITY;
+            nearest[o] = next[o] = INT32_MAX;
+        }
+        for (int64_t i = 0; i < v->k; i++) {
             const double *d = source_tile(s, medoids[i], at, count, buffer);
-            for (ptrdiff_t o = 0; o < count; o++) service_offer(v, at + o, d[o], (int32_t)i);
+            for (ptrdiff_t o = 0; o < count; o++) {
+                const double x = d[o], best = first[o], other = second[o];
+                const int64_t slot = nearest[o], next_slot = next[o];
+                second[o] = x < best ? best : x < other ? x : other;
+                next[o] = x < best ? slot : x < other ? i : next_slot;
+                first[o] = x < best ? x : best;
+                nearest[o] = x < best ? i : slot;
+            }
+        }
+        for (ptrdiff_t o = 0; o < count; o++) {
+            v->first[at + o] = first[o];
+            v->second[at + o] = second[o];
+            v->nearest[at + o] = (int32_t)nearest[o];
+            v->next[at + o] = (int32_t)next[o];
         }
     }
     service_sums(v, start, stop, sums);
