@@ -113,11 +113,14 @@ static inline void silhouette_play(const silhouette *s, ptrdiff_t round, ptrdiff
     }
 }
 
-/* What the silhouette needs of a panel's sums: that to the own cluster, and the least mean of another; totals: k sums of
- * weights. own, other: METRIC_PANEL each. */
+/* What the silhouette needs of a panel's sums: that to the own cluster, and the least mean of another and whose it is.
+ * totals: k sums of weights. own, other, neighbor: METRIC_PANEL each. */
 static inline void silhouette_finish(const silhouette *s, ptrdiff_t panel, const double *totals, double *own,
-                                     double *other) {
-    for (ptrdiff_t i = 0; i < METRIC_PANEL; i++) other[i] = INFINITY;
+                                     double *other, int32_t *neighbor) {
+    for (ptrdiff_t i = 0; i < METRIC_PANEL; i++) {
+        other[i] = INFINITY;
+        neighbor[i] = s->owner[panel];
+    }
     for (ptrdiff_t c = 0; c < s->k; c++) {
         const double *sums = s->sums + (panel * s->k + c) * METRIC_PANEL;
         if (c == s->owner[panel]) {
@@ -126,6 +129,7 @@ static inline void silhouette_finish(const silhouette *s, ptrdiff_t panel, const
         }
         for (ptrdiff_t i = 0; i < METRIC_PANEL && totals[c] > 0; i++) {
             const double mean = sums[i] / totals[c];
+            neighbor[i] = mean < other[i] ? (int32_t)c : neighbor[i];
             other[i] = mean < other[i] ? mean : other[i];
         }
     }

@@ -37,7 +37,7 @@ cdef extern from "validity/silhouette.h" nogil:
     ptrdiff_t silhouette_pairs(ptrdiff_t blocks, ptrdiff_t round) noexcept
     void silhouette_play(const silhouette* s, ptrdiff_t round, ptrdiff_t pair, double* scratch) noexcept
     void silhouette_finish(const silhouette* s, ptrdiff_t panel, const double* totals, double* own,
-                           double* other) noexcept
+                           double* other, int32_t* neighbor) noexcept
 
 
 cdef enum:
@@ -47,16 +47,16 @@ cdef enum:
 
 def cluster_sums(points, const ptrdiff_t[::1] starts, const ptrdiff_t[::1] counts, const int32_t[::1] owner,
                  const double[:, ::1] weights, const double[::1] totals, double[:, :, ::1] sums,
-                 double[:, ::1] own, double[:, ::1] other, double[:, ::1] far, double[:, ::1] near, *, int code,
-                 double exponent, int n_threads):
-    """Sums of distances to the own cluster and least mean distances to another, of every point.
+                 double[:, ::1] own, double[:, ::1] other, int32_t[:, ::1] neighbor, double[:, ::1] far,
+                 double[:, ::1] near, *, int code, double exponent, int n_threads):
+    """Sums of distances to the own cluster, least mean distances to another and which that is, of every point.
 
     points: n x p, sorted by cluster                                                              IN
     starts, counts, owner: first row, number of rows (1 to 32) and cluster of each panel          IN
     weights: panels x 32; 0 where a panel has no row                                              IN
     totals: sum of the weights of each of k clusters                                              IN
     sums: panels x k x 32, zeros                                                                  INOUT
-    own, other: panels x 32                                                                       OUT
+    own, other, neighbor: panels x 32                                                               OUT
     far, near: panels x 32, zeros and infinity: the farthest point of the own cluster and the nearest of another; or
         None                                                                                      INOUT
     """
@@ -95,7 +95,8 @@ def cluster_sums(points, const ptrdiff_t[::1] starts, const ptrdiff_t[::1] count
                 PyErr_CheckSignals()
         with nogil:
             for panel in prange(s.n_panels, num_threads=n_threads, schedule="static"):
-                silhouette_finish(&s, panel, &totals[0], &own[panel, 0], &other[panel, 0])
+                silhouette_finish(&s, panel, &totals[0], &own[panel, 0], &other[panel, 0],
+                                  &neighbor[panel, 0])
     finally:
         scratch_free(panels)
         scratch_free(scratch)
