@@ -104,7 +104,6 @@ def _clara(problem: Problem, state: Any, k: int, given: Indices | None, settings
             best.n_swap += 1
             best.observe(state)
     best.converged = not best.stopped
-    state.assign(best.medoids)
     return best
 
 
@@ -133,7 +132,6 @@ def _clarans(problem: Problem, state: Any, k: int, given: Indices | None, settin
             best = run
         if run.stopped:
             break
-    state.assign(best.medoids)
     return best
 
 
