@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import run_python
+from reference import swaps
 
 from fastcluster_ext import cdist, cluster_spread, kmedoids, silhouette_samples
 
@@ -135,6 +136,50 @@ def test_no_swap_improves_and_points_equal_their_matrix(method, metric, weighted
     assert result.loss == pytest.approx(loss_of(distances, result.medoids, weights), rel=1e-12)
     assert best_swap(distances, list(result.medoids), weights) >= result.loss * (1 - 1e-9)
     assert result.converged
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "fastpam1"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_swaps_are_those_of_one_candidate_at_a_time(method, weighted, k):
+    X = blobs(90, 3, seed=k)
+    rng = np.random.default_rng(2)
+    weights = rng.uniform(0.2, 3, len(X)) if weighted else None
+    distances, start = cdist(X, X, "cityblock"), rng.permutation(len(X))[:k]
+    expected = swaps(distances, start.tolist(), weights, eager=method == "fasterpam")
+    assert k == 1 or len(expected) > 1
+    for data, metric in ((X, "manhattan"), (distances, "precomputed")):
+        result = kmedoids(data, k, metric=metric, method=method, init=start, sample_weight=weights, history=True)
+        assert [step.swapped for step in result.history[1:]] == expected
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "fastpam1", "pam"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["uint16", "f4", "f8"])
+def test_matrices_of_several_blocks(method, weighted, dtype):
+    X = np.random.default_rng(3).integers(0, 5000, (1500, 3)).astype(float)
+    weights = np.random.default_rng(4).uniform(0.5, 2, len(X)) if weighted else None
+    options = {"method": method, "init": range(6), "sample_weight": weights}
+    expected = kmedoids(X, 6, **options)
+    matrix = cdist(X, X, "cityblock").astype(dtype)
+    for n_threads in (1, 2, 3):
+        result = kmedoids(matrix, 6, metric="precomputed", n_threads=n_threads, **options)
+        np.testing.assert_array_equal(result.medoids, expected.medoids)
+        assert result.loss == expected.loss
+        assert result.n_swap == expected.n_swap
+
+
+@pytest.mark.parametrize("power", [-900, -120, -60, 0, 60, 110, 900])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_matrices_of_every_magnitude(power, dtype):
+    if dtype == "f4" and abs(power) > 110:
+        pytest.skip("not in the range of float32")
+    X = blobs(200, 2)
+    matrix = cdist(X, X, "cityblock").astype(dtype)
+    expected = kmedoids(matrix, 5, metric="precomputed", init=range(5))
+    result = kmedoids(np.ldexp(matrix, power), 5, metric="precomputed", init=range(5))
+    np.testing.assert_array_equal(result.medoids, expected.medoids)
+    assert result.loss == np.ldexp(expected.loss, power)
 
 
 @pytest.mark.parametrize("method", ["fasterpam", "fastpam1"])

@@ -49,6 +49,8 @@ class KMedoidsStep:
 
 @dataclass(frozen=True)
 class Settings:
+    """How a run is to go: the arguments of `kmedoids` by their names, and the source of randomness."""
+
     init: str
     max_iter: int
     n_samples: int
@@ -97,8 +99,8 @@ def eager(
 ) -> int:
     """Try candidates in turn, swap whenever that improves; until `patience` in a row did not, or `budget` are tried.
 
-    Batches of candidates are evaluated at once, against the same medoids; after the first that improves, the others of
-    its batch are evaluated again. So the swaps are those of one candidate at a time, for any size of batch.
+    Bounds on what candidates change are found for batches at once, against the same medoids; after the first candidate
+    that improves, those behind it are tried again. So the swaps are those of one candidate at a time, for any batch.
     Returns the number of candidates tried.
     """
     size, since, tried = threads, 0, 0

@@ -8,12 +8,14 @@
 
 typedef enum { CHECK_PASSED, CHECK_VALUE, CHECK_ASYMMETRIC } check_result;
 
-/* Is anything wrong in blocks (block, other) and (other, block)? REAL: float for values read as float32. */
+/* Block (other, block) with rows for columns. */
 #define CHECK_MIRROR(values_type, read)                                                                                \
     for (ptrdiff_t j = 0; j < columns; j++) {                                                                          \
         const values_type *values = read(left + j, top, rows);                                                         \
         for (ptrdiff_t i = 0; i < rows; i++) mirror[i * CHECK_BLOCK + j] = values[i];                                  \
     }
+
+/* Is anything wrong in blocks (block, other) and (other, block)? REAL: float for values read as float32. */
 #define CHECK_WRONG(REAL, read, values_type)                                                                           \
     for (ptrdiff_t i = 0; i < rows; i++) {                                                                             \
         const values_type *values = read(top + i, left, columns);                                                      \

@@ -1,9 +1,11 @@
 """Medoids and what they serve: assignment, and what additions and swaps would change. All k-medoids methods use this.
 
 `Medoids` holds the two nearest medoids of every point (service.h) and evaluates candidates, in parallel, against them;
-which swaps are made, in which order, is for the caller to decide (fastcluster_ext/kmedoids.py). Cost: O(n) a candidate,
-most of it at memory speed (a matrix) or left out (points: sieve.h); O(n) to O(n k) a swap. Memory: O(n) beside the
-caller's data; from points, a copy of them in float64 and one in float32, never n^2.
+which swaps are made, in which order, is for the caller to decide (fastcluster_ext/_kmedoids). A candidate is bounded in
+float32 first (screen.h, sieve.h), and its bound, less what swaps can have changed since, is kept: only candidates that
+it does not rule out are evaluated in float64. Cost: O(n) a candidate, most of it at memory speed (a matrix) or left out
+(points); O(n) to O(n k) a swap. Memory: O(n) beside the caller's data; from points, a copy of them in float64 and one in
+float32, never n^2.
 
 Invariant: after every method the two nearest medoids, ties to the lowest slot, and the loss are those a search over all
 medoids would give, and no result depends on the number of threads or on the instruction set.
