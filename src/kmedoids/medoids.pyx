@@ -548,6 +548,11 @@ cdef class Medoids:
         """Threads for a loop over so many distances: few are done sooner than threads are woken."""
         return self.n_threads if distances * source_work(&self.s) > TEAM_WORK else 1
 
+    cdef ptrdiff_t batch_candidates(self) noexcept:
+        """Candidates of a loop that is shared by threads but not long."""
+        return self.n_threads + <ptrdiff_t>(2.0 * TEAM_WORK * (SIEVE_LEAVES if self.sifted else 1)
+                                            / (self.v.n * source_work(&self.s)))
+
     cdef ptrdiff_t slice_candidates(self) noexcept:
         return self.n_threads + <ptrdiff_t>(SLICE_WORK * self.n_threads / (self.v.n * source_work(&self.s)))
 
@@ -558,21 +563,26 @@ cdef class Medoids:
         other candidate. O(n) each, less where there is a sieve; what is found of each candidate bounds what it can do
         after swaps (service_drift), so that most are not looked at again.
         """
-        cdef ptrdiff_t t, m = candidates.shape[0], count = 0, place = 0
-        cdef int64_t[::1] open = _empty(m, "int64")
+        cdef ptrdiff_t t, first = 0, last, m = candidates.shape[0], count, place = 0, batch = self.batch_candidates()
+        cdef int64_t[::1] open = _empty(batch, "int64")
         cdef double change
-        for t in range(m):
-            if self.bounds[candidates[t]] - self.drift <= threshold:
-                open[count] = candidates[t]
-                count += 1
-        self.bound(open[:count], None)
-        for t in range(m):
-            if self.bounds[candidates[t]] - self.drift <= threshold:
-                change = self.decide(&self.v, candidates[t], self.scratch, &place)
-                self.keep(candidates[t], change)
-                PyErr_CheckSignals()
-                if change < threshold:
-                    return t, place
+        while first < m:
+            # What follows an improvement is bounded for nothing, so there is not much of it.
+            count, last = 0, first
+            while last < m and count < batch:
+                if self.bounds[candidates[last]] - self.drift <= threshold:
+                    open[count] = candidates[last]
+                    count += 1
+                last += 1
+            self.bound(open[:count], None)
+            for t in range(first, last):
+                if self.bounds[candidates[t]] - self.drift <= threshold:
+                    change = self.decide(&self.v, candidates[t], self.scratch, &place)
+                    self.keep(candidates[t], change)
+                    PyErr_CheckSignals()
+                    if change < threshold:
+                        return t, place
+            first = last
         return None
 
     def best(self, double threshold):
