@@ -15,7 +15,6 @@ cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
-from libc.float cimport FLT_MAX
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t
@@ -594,8 +593,7 @@ cdef class Medoids:
         cdef ptrdiff_t t, place = 0
         cdef double[::1] upper = _empty(self.s.n_rows, "float64"), changes
         cdef double least = threshold
-        cdef int64_t[::1] open
-        cdef int64_t[::1] places
+        cdef int64_t[::1] open, places
         # The most promising first: the best of them rules out many of the others.
         known = self.bounds.base
         likely = numpy.argpartition(known, min(LIKELY, len(known)) - 1)[:LIKELY]
@@ -637,7 +635,6 @@ cdef class Medoids:
         cdef int32_t[::1] zeros
         cdef double[::1] no_removal = _empty(1, "float64"), low, high
         cdef int64_t[::1] open, places
-        cdef double least
         import numpy
         if self.v.k == 0:
             self.totals(candidates, self.weights_owner, changes)
