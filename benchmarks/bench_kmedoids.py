@@ -1,61 +1,343 @@
-"""k-medoids beside the kmedoids package: FasterPAM of a 20 000 x 20 000 float32 matrix, and of its points."""
+"""k-medoids and silhouettes beside the kmedoids package, scikit-learn and R's cluster, each in a process of its own.
+
+    python -m pytest benchmarks/bench_kmedoids.py --benchmark-columns=median,rounds --benchmark-group-by=group
+    python -m benchmarks.bench_kmedoids [case ...]
+
+The first is pytest-benchmark's table, one group a case. The second lets the programs take turns, checks what they found
+against each other, and says of each target whether it was hit: the best peer's median by ours, or seconds and memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 
-from fastcluster_ext import cdist, kmedoids, silhouette_samples
+from benchmarks.processes import JobWorker
+from benchmarks.workloads import photo
+from fastcluster_ext._threads import available_cpus
 
-N, K = 20_000, 16
+Array = npt.NDArray[Any]
+Found = dict[str, Any]
+Job = Callable[[int], Found]
+
+OURS = "fastcluster_ext"
+N, K, SUBSET = 20_000, 16, 10_000
+_RSCRIPT = """
+suppressMessages(library(cluster))
+folder <- commandArgs(TRUE)[1]; k <- as.integer(commandArgs(TRUE)[2]); size <- as.integer(commandArgs(TRUE)[3])
+X <- matrix(readBin(file.path(folder, "points.bin"), "double", 1e9), ncol = 3, byrow = TRUE)
+seconds <- system.time(fit <- clara(X, k, metric = "manhattan", samples = 5, sampsize = size, pamLike = TRUE,
+                                    medoids.x = FALSE, keep.data = FALSE))[["elapsed"]]
+cat(sprintf("%.17g", c(seconds, fit$objective * nrow(X))))
+"""
 
 
-@pytest.fixture(scope="module")
-def points():
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(24, 3))[rng.integers(0, 24, N)] * 4 + rng.normal(size=(N, 3))
+def blobs(n: int) -> Array:
+    """Draw points of 24 normal clusters in three dimensions."""
+    draw = np.random.default_rng(0)
+    return draw.normal(size=(24, 3))[draw.integers(0, 24, n)] * 4 + draw.normal(size=(n, 3))
 
 
-@pytest.fixture(scope="module")
-def matrix(points):
-    distances = np.empty((N, N), dtype=np.float32)
-    for start in range(0, N, 2000):
-        distances[start : start + 2000] = cdist(points[start : start + 2000], points, "euclidean")
-    return distances
-
-
-@pytest.fixture(scope="module")
-def start():
+def given_start() -> Array:
+    """Return the medoids that all programs start from."""
     return np.random.default_rng(0).permutation(N)[:K]
 
 
-@pytest.mark.benchmark(group=f"fasterpam, {N} x {N} float32, k={K}")
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_fasterpam_peer(benchmark, matrix, start, order):
-    peer = pytest.importorskip("kmedoids")
-    data = matrix if order == "C" else matrix.T
-    benchmark.pedantic(peer.fasterpam, (data, start.astype(np.uint64)), rounds=3)
+def distances(order: str = "C") -> Array:
+    """Return the Euclidean distances of `blobs(N)`, float32."""
+    from fastcluster_ext import cdist
+
+    points = blobs(N)
+    matrix = np.empty((N, N), dtype=np.float32)
+    for start in range(0, N, 2000):
+        matrix[start : start + 2000] = cdist(points[start : start + 2000], points, "euclidean")
+    return matrix if order == "C" else matrix.T
 
 
-@pytest.mark.benchmark(group=f"fasterpam, {N} x {N} float32, k={K}")
-def test_fasterpam_matrix(benchmark, matrix, points, start):
-    found = benchmark.pedantic(kmedoids, (matrix, K), {"metric": "precomputed", "init": start}, rounds=3)
-    assert found.loss == pytest.approx(kmedoids(points, K, metric="euclidean", init=start).loss, rel=1e-3)
+def colors(n: int | None = None) -> tuple[Array, Array]:
+    """Return the photo's colors, or n of them drawn at random, and how many pixels have each."""
+    from fastcluster_ext import ColorHistogram
+
+    histogram = ColorHistogram.from_image(photo())
+    rows = np.random.default_rng(0).permutation(len(histogram.colors))[:n]
+    return histogram.colors[np.sort(rows)], histogram.counts[np.sort(rows)].astype(np.float64)
 
 
-@pytest.mark.benchmark(group=f"fasterpam, {N} x {N} float32, k={K}")
-def test_fasterpam_points(benchmark, points, start):
-    benchmark.pedantic(kmedoids, (points, K), {"metric": "euclidean", "init": start}, rounds=3)
+def ours_from_matrix(method: str, n_threads: int) -> Job:
+    from fastcluster_ext import kmedoids
+
+    matrix, start = distances(), given_start()
+    options = {"metric": "precomputed", "method": method, "init": start, "n_threads": n_threads}
+    return lambda _: {"loss": kmedoids(matrix, K, **options).loss}
 
 
-@pytest.mark.benchmark(group=f"silhouette, {N} x 3")
-def test_silhouette(benchmark, points, start):
-    labels = kmedoids(points, K, metric="euclidean", init=start).labels
-    found = benchmark.pedantic(silhouette_samples, (points, labels), rounds=3)
-    metrics = pytest.importorskip("sklearn.metrics")
-    np.testing.assert_allclose(found, metrics.silhouette_samples(points, labels), atol=1e-10)
+def peer_from_matrix(method: str, order: str, n_threads: int) -> Job:
+    import kmedoids
+
+    matrix, start = distances(order), given_start().astype(np.uint64)
+    return lambda _: {"loss": getattr(kmedoids, method)(matrix, start).loss}
 
 
-@pytest.mark.benchmark(group=f"silhouette, {N} x 3")
-def test_silhouette_peer(benchmark, points, start):
-    metrics = pytest.importorskip("sklearn.metrics")
-    labels = kmedoids(points, K, metric="euclidean", init=start).labels
-    benchmark.pedantic(metrics.silhouette_samples, (points, labels), rounds=1)
+def ours_from_points(n_threads: int) -> Job:
+    from fastcluster_ext import kmedoids
+
+    points, start = blobs(N), given_start()
+    return lambda _: {"loss": kmedoids(points, K, metric="euclidean", init=start, n_threads=n_threads).loss}
+
+
+def peer_from_points(n_threads: int) -> Job:
+    from sklearn.metrics import pairwise_distances
+
+    import kmedoids
+
+    points, start = blobs(N).astype(np.float32), given_start().astype(np.uint64)
+    # Transposed, since the package is several times faster in that order, and the matrix is symmetric.
+    return lambda _: {"loss": kmedoids.fasterpam(pairwise_distances(points).T, start).loss}
+
+
+def ours_clara(n: int, n_samples: int, size: int, n_threads: int) -> Job:
+    from fastcluster_ext import kmedoids
+
+    points = blobs(n)
+    options = {"method": "clara", "n_samples": n_samples, "sample_size": size, "n_threads": n_threads}
+    return lambda turn: {"loss": kmedoids(points, K, random_state=turn, **options).loss}
+
+
+def r_clara(n: int, size: int, n_threads: int) -> Job:
+    points = blobs(n)
+
+    def job(_: int) -> Found:
+        with tempfile.TemporaryDirectory() as folder:
+            points.tofile(Path(folder) / "points.bin")
+            script = Path(folder) / "time.R"
+            script.write_text(_RSCRIPT)
+            command = ["Rscript", str(script), folder, str(K), str(size)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        seconds, loss = (float(word) for word in done.stdout.split())
+        return {"seconds": seconds, "loss": loss}
+
+    return job
+
+
+def ours_photo(n: int | None, n_threads: int) -> Job:
+    from fastcluster_ext import kmedoids
+
+    points, weights = colors(n)
+
+    def job(turn: int) -> Found:
+        result = kmedoids(points, K, sample_weight=weights, random_state=turn, n_threads=n_threads)
+        return {"loss": result.loss, "converged": result.converged}
+
+    return job
+
+
+def peer_photo(n: int, n_threads: int) -> Job:
+    import kmedoids
+    from fastcluster_ext import cdist
+
+    points, weights = colors(n)
+    matrix = np.asarray(cdist(points, points, "cityblock"), dtype=np.float32) * weights[:, np.newaxis].astype("f4")
+
+    def job(turn: int) -> Found:
+        start = np.random.default_rng(turn).permutation(n)[:K].astype(np.uint64)
+        return {"loss": kmedoids.fasterpam(matrix, start).loss}
+
+    return job
+
+
+def _labels(points: Array, weights: Array | None = None) -> Array:
+    from fastcluster_ext import kmeans
+
+    return kmeans(points, K, sample_weight=weights, random_state=0).labels
+
+
+def ours_silhouette(n: int, n_threads: int) -> Job:
+    from fastcluster_ext import silhouette_samples
+
+    points = blobs(n)
+    labels = _labels(points)
+    return lambda _: {"values": silhouette_samples(points, labels, n_threads=n_threads)}
+
+
+def peer_silhouette(n: int, n_threads: int) -> Job:
+    from sklearn.metrics import silhouette_samples
+
+    points = blobs(n)
+    labels = _labels(points)
+    return lambda _: {"values": silhouette_samples(points, labels)}
+
+
+def ours_photo_silhouette(n_threads: int) -> Job:
+    from fastcluster_ext import silhouette_samples
+
+    points, weights = colors()
+    labels = _labels(points, weights)
+    return lambda _: {"values": silhouette_samples(points, labels, sample_weight=weights, n_threads=n_threads)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is compared: jobs by the name of the program, ours first, with their rounds; and what is wanted.
+
+    ratio: how many times as fast as the best of the others ours should be; seconds, megabytes: what ours may take, in
+    addition to its data; loss: our median loss by the least median of the others', at most.
+    """
+
+    title: str
+    jobs: dict[str, tuple[Callable[[int], Job], int]] = field(repr=False)
+    ratio: float | None = None
+    seconds: float | None = None
+    megabytes: float | None = None
+    loss: float | None = None
+
+
+def _matrix_case(method: str) -> Case:
+    jobs: dict[str, tuple[Callable[[int], Job], int]] = {OURS: (functools.partial(ours_from_matrix, method), 5)}
+    for order, rounds in (("F", 3), ("C", 1)):
+        jobs[f"kmedoids, {order} order"] = functools.partial(peer_from_matrix, method, order), rounds
+    return Case(f"{method}, {N} x {N} float32 matrix, k = {K}, same start", jobs, ratio=5, loss=1.01)
+
+
+def _clara_case(n_samples: int, size: int, theirs: int) -> Case:
+    jobs: dict[str, tuple[Callable[[int], Job], int]] = {
+        OURS: (functools.partial(ours_clara, 10 * N, n_samples, size), 9),
+        f"R, samples of {theirs}": (functools.partial(r_clara, 10 * N, theirs), 3),
+    }
+    title = f"clara, {10 * N} x 3, k = {K}: {n_samples} samples of {size} and R's 5 of {theirs}"
+    return Case(title, jobs, ratio=10, loss=1)
+
+
+CASES = {
+    "fasterpam": _matrix_case("fasterpam"),
+    "fastpam1": _matrix_case("fastpam1"),
+    "points": Case(
+        f"fasterpam, {N} x 3 points, k = {K}, same start; peers make the matrix first",
+        {OURS: (ours_from_points, 5), "scikit-learn and kmedoids": (peer_from_points, 3)},
+        ratio=10,
+        loss=1.01,
+    ),
+    "clara": _clara_case(5, 2000, 1000),
+    "clara-small": _clara_case(1, 400, 40 + 2 * K),
+    "photo": Case(
+        f"the photo's 172 540 weighted colors, k = {K}, Manhattan",
+        {OURS: (functools.partial(ours_photo, None), 3)},
+        seconds=10,
+        megabytes=200,
+    ),
+    "photo-subset": Case(
+        f"{SUBSET} of the photo's weighted colors, k = {K}, Manhattan; the matrix of the peer is not timed",
+        {
+            OURS: (functools.partial(ours_photo, SUBSET), 5),
+            "kmedoids": (functools.partial(peer_photo, SUBSET), 5),
+        },
+        loss=1.01,
+    ),
+    "silhouette": Case(
+        f"silhouette, {N} x 3, k = {K}",
+        {
+            OURS: (functools.partial(ours_silhouette, N), 5),
+            "scikit-learn": (functools.partial(peer_silhouette, N), 3),
+        },
+        ratio=20,
+    ),
+    "silhouette-200k": Case(
+        f"silhouette, {10 * N} x 3, k = {K}", {OURS: (functools.partial(ours_silhouette, 10 * N), 1)}, megabytes=200
+    ),
+    "silhouette-photo": Case(
+        f"silhouette of the photo's 172 540 weighted colors, k = {K}", {OURS: (ours_photo_silhouette, 1)}, megabytes=200
+    ),
+}
+
+
+def _check(case: Case, results: dict[str, list[Found]]) -> None:
+    """All found losses, or the same values."""
+    ours = results[OURS][-1]
+    for found in (result[-1] for result in results.values()):
+        if "values" in found:
+            assert np.isfinite(found["values"]).all()
+            np.testing.assert_allclose(found["values"], ours["values"], atol=1e-10)
+        assert found.get("converged", True)
+
+
+def _median_loss(results: list[Found]) -> float:
+    return statistics.median(result["loss"] for result in results)
+
+
+def run(case: Case) -> list[str]:
+    """Time the programs of a case in turns, check what they found, and return lines that say what was hit."""
+    seconds: dict[str, list[float]] = {name: [] for name in case.jobs}
+    results: dict[str, list[Found]] = {name: [] for name in case.jobs}
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(JobWorker(prepare, available_cpus())) for name, (prepare, _) in case.jobs.items()
+        }
+        for turn in range(max(rounds for _, rounds in case.jobs.values())):
+            for name, (_, rounds) in case.jobs.items():
+                if turn < rounds:
+                    taken = workers[name].run(turn)
+                    results[name].append(workers[name].result())
+                    seconds[name].append(results[name][-1].get("seconds", taken))
+        peak = workers[OURS].peak_bytes()
+    _check(case, results)
+    lines = [f"{case.title}"]
+    for name in case.jobs:
+        loss = f", loss {_median_loss(results[name]):.8g}" if "loss" in results[name][-1] else ""
+        lines.append(f"    {name}: median {statistics.median(seconds[name]):.3g} s of {len(seconds[name])}{loss}")
+    ours = statistics.median(seconds[OURS])
+    others = [name for name in case.jobs if name != OURS]
+    verdicts = []
+    if case.ratio is not None:
+        ratio = min(statistics.median(seconds[name]) for name in others) / ours
+        verdicts.append((ratio >= case.ratio, f"{ratio:.1f}x, wanted {case.ratio:g}x"))
+    if case.seconds is not None:
+        verdicts.append((ours <= case.seconds, f"{ours:.2f} s, wanted {case.seconds:g} s"))
+    if case.megabytes is not None and peak is not None:
+        verdicts.append((peak <= case.megabytes * 1e6, f"{peak / 1e6:.0f} MB more, wanted {case.megabytes:g} MB"))
+    if case.loss is not None:
+        excess = _median_loss(results[OURS]) / min(_median_loss(results[name]) for name in others)
+        verdicts.append((excess <= case.loss, f"loss {excess:.4f} of theirs, wanted {case.loss:g}"))
+    return lines + [f"    {'hit' if hit else 'MISSED'}: {text}" for hit, text in verdicts]
+
+
+@pytest.mark.parametrize(("name", "who"), [(name, who) for name, case in CASES.items() for who in case.jobs])
+def test_medoids(benchmark: BenchmarkFixture, name: str, who: str) -> None:
+    if who.startswith("R,") and shutil.which("Rscript") is None:
+        pytest.skip("needs R")
+    prepare, rounds = CASES[name].jobs[who]
+    benchmark.group, benchmark.name = CASES[name].title, who
+    with JobWorker(prepare, available_cpus()) as worker:
+        benchmark.pedantic(worker.run, rounds=rounds)
+        found = worker.result()
+    benchmark.extra_info.update({key: value for key, value in found.items() if key != "values"})
+    assert found.get("converged", True)
+
+
+def main(names: list[str]) -> int:
+    """Run the named cases, or all; 1 if a target was missed."""
+    missed = False
+    for name in names or CASES:
+        lines = run(CASES[name])
+        missed |= any("MISSED" in line for line in lines)
+        print("\n".join(lines), flush=True)
+    return int(missed)
+
+
+if __name__ == "__main__":
+    # The processes must find the jobs under the name of this module.
+    from benchmarks import bench_kmedoids
+
+    sys.exit(bench_kmedoids.main(sys.argv[1:]))

@@ -6,42 +6,45 @@ turns and both see the same state of the machine.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmarks import limits
 from benchmarks.peers import Implementation, Outcome, implementations_of
 from benchmarks.workloads import WORKLOADS, Workload
 
-__all__ = ["Worker", "measure_limits"]
+__all__ = ["JobWorker", "Worker", "measure_limits"]
+
+# What a process does: given the number of threads, it prepares a job; the job is given the number of the round.
+Prepare = Callable[[int], Callable[[int], Any]]
 
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Thread pools spin for some milliseconds after their work; the next one to be timed must not pay for that.
 _SETTLE = 0.05
 
 
-class Worker:
-    """One implementation of one workload in a process of its own.
+class JobWorker:
+    """A job in a process of its own.
 
     Parameters
     ----------
-    workload, implementation
-        What is to be done, and by which.
+    prepare : callable
+        A function of a module, or a partial of one.
     n_threads : int
         Size of every thread pool in the process.
     """
 
-    def __init__(self, workload: Workload, implementation: Implementation, n_threads: int) -> None:
+    def __init__(self, prepare: Prepare, n_threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        arguments = (theirs, workload.name, implementation.name, n_threads)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, prepare, n_threads), daemon=True)
         with _pools_of(n_threads):
             self._process.start()
         theirs.close()
@@ -52,11 +55,9 @@ class Worker:
         time.sleep(_SETTLE)
         return float(self._ask("run", seed))
 
-    def outcome(self) -> Outcome:
+    def result(self) -> Any:
         """Return what the last run found."""
-        result = self._ask("outcome", None)
-        assert isinstance(result, Outcome)
-        return result
+        return self._ask("outcome", None)
 
     def peak_bytes(self) -> int | None:
         """Return by how much the first run's peak passed the memory in use before it; None where that is not known."""
@@ -67,7 +68,7 @@ class Worker:
         self._connection.close()
         self._process.join()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self) -> Self:
         """Return the worker; it is closed at the end of the block."""
         return self
 
@@ -88,6 +89,25 @@ class Worker:
         if isinstance(answer, BaseException):
             raise answer
         return answer
+
+
+class Worker(JobWorker):
+    """One implementation of one workload in a process of its own."""
+
+    def __init__(self, workload: Workload, implementation: Implementation, n_threads: int) -> None:
+        super().__init__(functools.partial(_prepare, workload.name, implementation.name), n_threads)
+
+    def outcome(self) -> Outcome:
+        """Return what the last run found."""
+        result = self.result()
+        assert isinstance(result, Outcome)
+        return result
+
+
+def _prepare(workload_name: str, implementation_name: str, n_threads: int) -> Callable[[int], Outcome]:
+    workload = WORKLOADS[workload_name]
+    implementation = implementations_of(workload)[implementation_name]
+    return implementation.prepare(workload, workload.points[:: implementation.step(workload)], n_threads)
 
 
 def measure_limits(n_threads: int) -> dict[str, float]:
@@ -127,14 +147,12 @@ def _pools_of(n_threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Any, workload_name: str, implementation_name: str, n_threads: int) -> None:
-    """Answer the questions of a `Worker` until it hangs up."""
-    outcome: Outcome | None = None
+def _serve(connection: Any, prepare: Prepare, n_threads: int) -> None:
+    """Answer the questions of a `JobWorker` until it hangs up."""
+    outcome: Any = None
     peak: int | None = None
     try:
-        workload = WORKLOADS[workload_name]
-        implementation = implementations_of(workload)[implementation_name]
-        job = implementation.prepare(workload, workload.points[:: implementation.step(workload)], n_threads)
+        job = prepare(n_threads)
         connection.send(None)
         while True:
             question, argument = connection.recv()

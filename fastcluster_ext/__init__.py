@@ -21,6 +21,7 @@ from fastcluster_ext.kmeans import KMeansResult, KMeansStep, kmeans, kmeans_many
 from fastcluster_ext.kmedoids import KMedoidsResult, KMedoidsStep, kmedoids
 from fastcluster_ext.stream import KMeansStream
 from fastcluster_ext.validity import (
+    ClusterInfo,
     adjusted_rand_score,
     calinski_harabasz_score,
     choose_k,
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 _ESTIMATORS = ("KMeans", "MiniBatchKMeans")
 
 __all__ = [
+    "ClusterInfo",
     "ColorHistogram",
     "ColorTree",
     "KMeansResult",

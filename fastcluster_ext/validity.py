@@ -11,21 +11,24 @@ import numpy as np
 import numpy.typing as npt
 
 from fastcluster_ext import _kernels
+from fastcluster_ext._kmedoids.problem import as_dissimilarities
+from fastcluster_ext._memory import allocate
 from fastcluster_ext._metrics import resolve_metric
 from fastcluster_ext._random import RandomState, uniforms_from
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, as_points, as_weights, check_integer
 from fastcluster_ext.distance import cdist
 from fastcluster_ext.kmeans import KMeansResult, kmeans
-from fastcluster_ext.kmedoids import as_dissimilarities
 
 __all__ = [
+    "ClusterInfo",
     "ClusterSpread",
     "Gap",
     "NumberOfClusters",
     "adjusted_rand_score",
     "calinski_harabasz_score",
     "choose_k",
+    "cluster_info",
     "cluster_spread",
     "contingency",
     "davies_bouldin_score",
@@ -66,6 +69,7 @@ class _Neighborhood:
 
     own: Floats
     other: Floats
+    neighbor: Codes
     farthest: Floats | None
     nearest: Floats | None
 
@@ -75,7 +79,7 @@ def _neighborhood(
 ) -> _Neighborhood:
     """Sum of distances to the own cluster, least mean distance to another; farthest of the own, nearest of others."""
     totals = np.bincount(codes, weights, minlength=k).astype(np.float64)
-    own, other = np.empty(len(codes)), np.empty(len(codes))
+    own, other, neighbor = np.empty(len(codes)), np.empty(len(codes)), np.empty(len(codes), dtype=np.int32)
     farthest = np.empty(len(codes)) if extremes else None
     nearest = np.empty(len(codes)) if extremes else None
 
@@ -85,7 +89,8 @@ def _neighborhood(
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(totals > 0, sums / totals, np.inf)
         means[np.arange(len(rows)), mine] = np.inf
-        other[rows] = means.min(axis=1)
+        neighbor[rows] = means.argmin(axis=1)
+        other[rows] = means[np.arange(len(rows)), neighbor[rows]]
 
     order = np.argsort(codes, kind="stable")
     if metric == "precomputed":
@@ -100,40 +105,44 @@ def _neighborhood(
                 same = codes[rows][:, np.newaxis] == codes
                 farthest[rows] = np.where(same, distances, 0.0).max(axis=1)
                 nearest[rows] = np.where(same, np.inf, distances).min(axis=1)
-        return _Neighborhood(own, other, farthest, nearest)
+        return _Neighborhood(own, other, neighbor, farthest, nearest)
     resolved = resolve_metric(metric)
     if resolved.name == "sqeuclidean" and not extremes:
         for rows, sums in _squared_sums(X, codes, k, weights):
             take(rows, sums)
-        return _Neighborhood(own, other, None, None)
+        return _Neighborhood(own, other, neighbor, None, None)
     starts, counts, owner = _panels(np.bincount(codes, minlength=k))
     places = starts[:, np.newaxis] + np.arange(_PANEL)
     used = np.arange(_PANEL) < counts[:, np.newaxis]
     rows_of = order[np.where(used, places, 0)]
     weight_of = np.where(used, 1.0 if weights is None else weights[rows_of], 0.0)
 
-    def observe(first: int, sums: Floats, far: Floats | None, near: Floats | None) -> None:
-        mask, rows = used[first : first + len(sums)], rows_of[first : first + len(sums)]
-        take(rows[mask], sums[mask])
-        if far is not None and near is not None and farthest is not None and nearest is not None:
-            farthest[rows[mask]], nearest[rows[mask]] = far[mask], near[mask]
-
+    shape = used.shape
+    found: list[npt.NDArray[Any]] = [np.empty(shape), np.empty(shape), np.empty(shape, dtype=np.int32)]
+    if farthest is not None and nearest is not None:
+        found += [np.zeros(shape), np.full(shape, np.inf)]
+    sums = allocate((len(starts), k, _PANEL), np.float64, "sums of distances by cluster")
+    sums[:] = 0.0
     _kernels.load("silhouettes").cluster_sums(
         np.ascontiguousarray(X[order]),
         starts,
         counts,
         owner,
         weight_of,
-        observe,
+        totals,
+        sums,
+        *found,
+        *([None] * (5 - len(found))),
         code=resolved.code,
         exponent=resolved.exponent,
-        k=k,
-        extremes=extremes,
         n_threads=threads,
     )
+    for values, array in zip(found, (own, other, neighbor, farthest, nearest), strict=False):
+        if array is not None:
+            array[rows_of[used]] = values[used]
     if np.isnan(own).any():
         raise FloatingPointError("the metric is undefined for some of these points (its value is NaN)")
-    return _Neighborhood(own, other, farthest, nearest)
+    return _Neighborhood(own, other, neighbor, farthest, nearest)
 
 
 def _panels(sizes: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Codes]:
@@ -218,6 +227,10 @@ def silhouette_samples(
     counted = n if weights is None else max(n, math.ceil(float(weights.sum())))
     _check_clusters(k, counted)
     found = _neighborhood(points, codes, k, metric, weights, threads)
+    return _silhouettes(found, codes, k, weights)
+
+
+def _silhouettes(found: _Neighborhood, codes: Codes, k: int, weights: Floats | None) -> Floats:
     others = np.bincount(codes, weights, minlength=k)[codes] - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         own = found.own / others
@@ -345,7 +358,10 @@ def cluster_spread(
     threads = resolve_threads(n_threads)
     points = as_dissimilarities(X, threads) if metric == "precomputed" else as_points(X, n_threads=threads)
     codes, k = _codes(labels, len(points))
-    found = _neighborhood(points, codes, k, metric, None, threads, extremes=True)
+    return _spread(_neighborhood(points, codes, k, metric, None, threads, extremes=True), codes, k)
+
+
+def _spread(found: _Neighborhood, codes: Codes, k: int) -> ClusterSpread:
     assert found.farthest is not None
     assert found.nearest is not None
     diameter, separation = np.zeros(k), np.full(k, np.inf)
@@ -354,6 +370,82 @@ def cluster_spread(
     loose = np.bincount(codes, found.farthest >= found.nearest, minlength=k)
     isolation = np.where(diameter < separation, "L*", np.where(loose == 0, "L", "no"))
     return ClusterSpread(diameter, separation, isolation)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ClusterInfo:
+    """What R's ``pam`` tells of its clusters: ``clusinfo``, ``isolation`` and ``silinfo``; printed as a table.
+
+    Attributes
+    ----------
+    sizes : (k,) int64 array
+        Number of points.
+    max_dissimilarity, average_dissimilarity : (k,) float64 array
+        Largest and (weighted) average dissimilarity of the points of the cluster to its medoid.
+    diameter, separation, isolation : (k,) array
+        As in `ClusterSpread`.
+    silhouette : (n,) float64 array
+        Silhouette of each point; NaN if there is one cluster only.
+    neighbor : (n,) int32 array
+        The cluster other than its own whose points are nearest on average to each point; its own if it is the only one.
+    cluster_silhouette : (k,) float64 array
+        (Weighted) average silhouette by cluster.
+    average_silhouette : float
+        (Weighted) average silhouette of all points.
+    """
+
+    sizes: npt.NDArray[np.int64]
+    max_dissimilarity: Floats
+    average_dissimilarity: Floats
+    diameter: Floats
+    separation: Floats
+    isolation: npt.NDArray[np.str_]
+    silhouette: Floats
+    neighbor: Codes
+    cluster_silhouette: Floats
+    average_silhouette: float
+
+    def __repr__(self) -> str:
+        """Show a line for each cluster, as R's ``summary.pam``, and the average silhouette."""
+        names = ("size", "max_diss", "av_diss", "diameter", "separation", "isolation", "av_silhouette")
+        columns = (self.max_dissimilarity, self.average_dissimilarity, self.diameter, self.separation)
+        lines = ["Numerical information per cluster:", "  ".join(["   ", *(name.rjust(9) for name in names)])]
+        for j, size in enumerate(self.sizes):
+            cells = [str(size), *(f"{column[j]:.6g}" for column in columns)]
+            cells += [str(self.isolation[j]), f"{self.cluster_silhouette[j]:.4g}"]
+            row = (cell.rjust(max(9, len(name))) for cell, name in zip(cells, names, strict=True))
+            lines.append("  ".join([f"[{j}]", *row]))
+        return "\n".join([*lines, f"Average silhouette: {self.average_silhouette:.4g}"])
+
+
+def cluster_info(
+    points: Array, labels: Codes, to_medoids: Floats, k: int, metric: str, weights: Floats | None, threads: int
+) -> ClusterInfo:
+    """Return what is to be told of clusters about medoids; labels are 0 ... k - 1, arguments validated. O(n^2 p)."""
+    found = _neighborhood(points, labels, k, metric, weights, threads, extremes=True)
+    spread = _spread(found, labels, k)
+    share = np.ones(len(labels)) if weights is None else weights
+    totals = np.bincount(labels, share, minlength=k)
+    values = _silhouettes(found, labels, k, weights) if k > 1 else np.full(len(labels), np.nan)
+    farthest = np.zeros(k)
+    np.maximum.at(farthest, labels, to_medoids)
+
+    def average(of: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.bincount(labels, share * of, minlength=k) / totals
+
+    return ClusterInfo(
+        sizes=np.bincount(labels, minlength=k).astype(np.int64),
+        max_dissimilarity=farthest,
+        average_dissimilarity=average(to_medoids),
+        diameter=spread.diameter,
+        separation=spread.separation,
+        isolation=spread.isolation,
+        silhouette=values,
+        neighbor=found.neighbor,
+        cluster_silhouette=average(values),
+        average_silhouette=float(np.average(values, weights=weights)),
+    )
 
 
 def contingency(

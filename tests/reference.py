@@ -168,3 +168,27 @@ def histogram(pixels):
     """Distinct colors in ascending order, and their counts, of (..., c) pixels."""
     pixels = np.asarray(pixels)
     return np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0, return_counts=True)
+
+
+# --- k-medoids -----------------------------------------------------------------------------------------------------
+
+
+def swaps(distances, start, weights=None, eager=True):
+    """Swaps (gone, come) of FasterPAM, candidates in the order of their numbers, or of PAM; ties to the lowest."""
+    medoids, done, since, candidate = list(start), [], 0, 0
+    weights = np.ones(len(distances)) if weights is None else weights
+
+    def losses(c):
+        return [weights @ distances[:, [*medoids[:i], c, *medoids[i + 1 :]]].min(axis=1) for i in range(len(medoids))]
+
+    while since < len(distances):
+        loss = weights @ distances[:, medoids].min(axis=1)
+        tried = [candidate] if eager else range(len(distances))
+        least, c, i = min((least, c, i) for c in tried for i, least in enumerate(losses(c)))
+        if least < loss * (1 - 1e-9):
+            done.append((medoids[i], c))
+            medoids[i], since = c, 0
+        else:
+            since += len(tried)
+        candidate = (candidate + 1) % len(distances)
+    return done

@@ -50,6 +50,21 @@ def test_silhouette_of_every_size_with_singletons_and_names(n):
     np.testing.assert_allclose(silhouette_samples(X, labels), metrics.silhouette_samples(X, labels), atol=1e-12)
 
 
+@pytest.mark.parametrize("blocks", [1, 2, 3, 4, 5, 8, 9])
+def test_silhouette_of_several_blocks(blocks):
+    X, labels = labelled(256 * blocks - 100, k=3)
+    expected = metrics.silhouette_samples(X, labels)
+    found = [silhouette_samples(X, labels, n_threads=n_threads) for n_threads in (1, 2, 4)]
+    np.testing.assert_allclose(found[0], expected, atol=1e-12)
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    spread = cluster_spread(X, labels)
+    distances = scipy_cdist(X, X)
+    same = labels[:, np.newaxis] == labels
+    np.testing.assert_allclose(spread.diameter, [distances[same & (labels == j)].max() for j in range(3)])
+    np.testing.assert_allclose(spread.separation, [distances[~same & (labels == j)].min() for j in range(3)])
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean", "cityblock", "precomputed"])
 def test_weighted_silhouette_is_that_of_repeated_rows(metric):
     X, labels = labelled(150)

@@ -9,8 +9,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastcluster_ext._validation import Array
 from fastcluster_ext.distance import cdist
-from fastcluster_ext.kmedoids import kmedoids
+from fastcluster_ext.estimators._kmeans import MERGED_ROWS, as_sample_weight, merge_equal_rows
+from fastcluster_ext.kmedoids import KMedoidsResult, kmedoids
 
 __all__ = ["KMedoids"]
 
@@ -52,6 +54,11 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     n_iter_ : int
         Iterations of the run that was kept, at least 1.
 
+    Notes
+    -----
+    A weight of 2 is the same as a row twice. Of up to 1000 points that holds for random starts also, and the order of
+    the rows does not matter: equal rows are merged and all are sorted before medoids are drawn.
+
     Examples
     --------
     >>> from fastcluster_ext.estimators import KMedoids
@@ -85,32 +92,43 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
 
     def fit(self, X: Any, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> KMedoids:
         """Find the medoids of X: points, or their dissimilarities if ``metric="precomputed"``."""
-        data = validate_data(self, X, dtype=None if self.metric == "precomputed" else [np.float64, np.float32])
+        data = self._validated(X, reset=True)
         if self.metric == "precomputed" and data.shape[0] != data.shape[1]:
             raise ValueError(f"X must be a square matrix of dissimilarities, got shape {data.shape}")
-        result = kmedoids(
-            data,
-            self.n_clusters,
-            metric=self.metric,
-            method={"alternating": "alternate"}.get(self.method, self.method),
-            init=self.init,
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            sample_weight=sample_weight,
-            random_state=self.random_state,
-            n_threads=self.n_threads,
-        )
+        weights = as_sample_weight(sample_weight, data)
+        if self.metric != "precomputed" and isinstance(self.init, str) and len(data) <= MERGED_ROWS:
+            rows, row_weights = merge_equal_rows(data, weights)
+            found = self._run(rows, row_weights, self.init, self.max_iter)
+            assert found.centers is not None
+            medoids = [int((data == center).all(axis=1).argmax()) for center in found.centers]
+            result = self._run(data, weights, medoids, 0, n_init=1)
+        else:
+            result = found = self._run(data, weights, self.init, self.max_iter)
         self.cluster_centers_ = result.centers
         self.medoid_indices_ = result.medoids
         self.labels_ = result.labels
         self.inertia_ = result.loss
-        self.n_iter_ = max(1, result.n_iter)
+        self.n_iter_ = max(1, found.n_iter)
         return self
+
+    def _run(self, data: Array, weights: Any, init: Any, max_iter: int, n_init: int | None = None) -> KMedoidsResult:
+        return kmedoids(
+            data,
+            self.n_clusters,
+            metric=self.metric,
+            method={"alternating": "alternate"}.get(self.method, self.method),
+            init=init,
+            n_init=self.n_init if n_init is None else n_init,
+            max_iter=max_iter,
+            sample_weight=weights,
+            random_state=self.random_state,
+            n_threads=self.n_threads,
+        )
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
         """Return the dissimilarities of points to the medoids, (m, k); X is (m, n) if they are precomputed."""
         check_is_fitted(self)
-        data = validate_data(self, X, reset=False, dtype=None if self.metric == "precomputed" else [float, np.float32])
+        data = self._validated(X, reset=False)
         if self.metric == "precomputed":
             return np.asarray(data[:, self.medoid_indices_])
         assert self.cluster_centers_ is not None
@@ -119,6 +137,11 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
     def predict(self, X: Any) -> npt.NDArray[np.int32]:
         """Return the index of the nearest medoid of every point, the lowest where several are equally near."""
         return np.asarray(self.transform(X).argmin(axis=1), dtype=np.int32)
+
+    def _validated(self, X: Any, *, reset: bool) -> Array:
+        precomputed = self.metric == "precomputed"
+        dtype: Any = "numeric" if precomputed else [np.float64, np.float32]
+        return np.asarray(validate_data(self, X, reset=reset, dtype=dtype, ensure_non_negative=precomputed))
 
     @property
     def _n_features_out(self) -> int:

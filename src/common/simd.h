@@ -218,4 +218,23 @@ FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {
 #endif
 }
 
+/* Write the values and the numbers of every lane set in `m`, in order; returns how many. May write VF_LANES of each. */
+FC_INLINE int vf_store_where(float *values, int32_t *numbers, vf value, const int32_t *number, vm m) {
+#if defined(__AVX512F__)
+    vf_store(values, _mm512_maskz_compress_ps(m, value));
+    vi_store(numbers, _mm512_maskz_compress_epi32(m, _mm512_loadu_si512((const void *)number)));
+    return __builtin_popcount(m);
+#else
+    float lanes[VF_LANES];
+    int count = 0;
+    vf_store(lanes, value);
+    for (uint32_t bits = vm_bits(m); bits; bits &= bits - 1) {
+        const int lane = __builtin_ctz(bits);
+        values[count] = lanes[lane];
+        numbers[count++] = number[lane];
+    }
+    return count;
+#endif
+}
+
 #endif

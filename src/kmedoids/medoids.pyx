@@ -1,9 +1,11 @@
 """Medoids and what they serve: assignment, and what additions and swaps would change. All k-medoids methods use this.
 
 `Medoids` holds the two nearest medoids of every point (service.h) and evaluates candidates, in parallel, against them;
-which swaps are made, in which order, is for the caller to decide (fastcluster_ext/kmedoids.py). Cost: O(n) a candidate,
-most of it at memory speed (a matrix) or left out (points: sieve.h); O(n) to O(n k) a swap. Memory: O(n) beside the
-caller's data; from points, a copy of them in float64 and one in float32, never n^2.
+which swaps are made, in which order, is for the caller to decide (fastcluster_ext/_kmedoids). A candidate is bounded in
+float32 first (screen.h, sieve.h), and its bound, less what swaps can have changed since, is kept: only candidates that
+it does not rule out are evaluated in float64. Cost: O(n) a candidate, most of it at memory speed (a matrix) or left out
+(points); O(n) to O(n k) a swap. Memory: O(n) beside the caller's data; from points, a copy of them in float64 and one in
+float32, never n^2.
 
 Invariant: after every method the two nearest medoids, ties to the lowest slot, and the loss are those a search over all
 medoids would give, and no result depends on the number of threads or on the instruction set.
@@ -13,8 +15,7 @@ cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cython.parallel cimport prange, threadid
-from libc.float cimport FLT_MAX
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -47,7 +48,6 @@ cdef extern from "kmedoids/source.h" nogil:
         const double* row_panels
         const double* point_panels
 
-    bint source_is_single(const source* s) noexcept
     double source_work(const source* s) noexcept
     void source_row(const source* s, ptrdiff_t c, double* buffer, double* out) noexcept
 
@@ -56,29 +56,40 @@ cdef extern from "kmedoids/service.h" nogil:
     enum:
         SERVICE_CHUNK
 
-    ctypedef struct service_point:
-        pass
-
     ctypedef struct service:
         ptrdiff_t n
         ptrdiff_t k
         const double* weights
         double* first
         double* second
-        float* second_single
-        service_point* packed
         int32_t* nearest
         int32_t* next
         double* removal
 
-    void service_round(const service* v, ptrdiff_t start, ptrdiff_t stop) noexcept
     size_t service_scratch_bytes(ptrdiff_t k) noexcept
     void service_assign(const source* s, service* v, const int64_t* medoids, ptrdiff_t start, ptrdiff_t stop,
                         double* buffer, double* sums) noexcept
     void service_swap(const source* s, service* v, const int64_t* medoids, ptrdiff_t slot, ptrdiff_t start,
                       ptrdiff_t stop, double* buffer, double* sums) noexcept
     double service_evaluate(const source* s, const service* v, ptrdiff_t c, char* scratch, ptrdiff_t* slot) noexcept
+    double service_drift(const source* s, const service* v, ptrdiff_t c, ptrdiff_t slot, char* scratch) noexcept
     double service_sum(const source* s, const double* weights, ptrdiff_t c, double* buffer) noexcept
+
+
+cdef extern from "kmedoids/screen.h" nogil:
+    ctypedef struct screen:
+        float* first
+        float* second
+        float* weights
+        int32_t* nearest
+        double slack
+
+    ptrdiff_t screen_padded(ptrdiff_t n) noexcept
+    double screen_fill(screen* f, const service* v, ptrdiff_t start, ptrdiff_t stop) noexcept
+    bint screen_suits(double farthest, double heaviest) noexcept
+    size_t screen_scratch_bytes(ptrdiff_t k) noexcept
+    void screen_bounds(const screen* f, const source* s, const service* v, ptrdiff_t c, char* scratch, double* lower,
+                       double* upper) noexcept
 
 
 cdef extern from "kmedoids/sieve.h" nogil:
@@ -128,8 +139,14 @@ cdef enum:
     # Distances below which a parallel loop does not pay: about 400 us of one core. Eager swaps come in hundreds of
     # small batches, and where other processes hold the cores each region waits, and spins, for a time slice.
     TEAM_WORK = 1 << 20
+    # Candidates that the best of all swaps is first looked for among.
+    LIKELY = 256
     # How many of the distances a sieve leaves, about: one in so many.
     SIEVE_LEAVES = 8
+
+
+cdef inline double rounding() noexcept nogil:
+    return 1e-12
 
 
 cdef object _empty(shape, dtype):
@@ -207,8 +224,9 @@ cdef class Medoids:
         source s
         service v
         sieve f
+        screen g
         readonly object first, second, nearest, medoids
-        object owned, weights_owner
+        object owned, weights_owner, bounds_owner
         int64_t[::1] slots
         int32_t[::1] permutation
         double[::1] sums
@@ -217,10 +235,15 @@ cdef class Medoids:
         char* scratch
         char* mirror
         size_t scratch_size
-        bint sifted, fresh
+        # What makes bounds, if anything does; is it up to date; and could it be screened, the largest d2 permitting?
+        bint sifted, screened, fresh, can_screen
+        double heaviest
+        # Bounds on the changes that candidates make, when they were found, plus the drift there had been by then.
+        double[::1] bounds
+        double drift
+        bint bounded
         int n_threads
         readonly double loss
-
 
     def __cinit__(self, *, ptrdiff_t k, const double[::1] weights, int n_threads, matrix=None, rows=None, points=None,
                   int code=-1, double exponent=2.0, order=None):
@@ -254,19 +277,22 @@ cdef class Medoids:
         self.v.first, self.v.second = &first[0], &second[0]
         self.v.nearest, self.v.next = &nearest[0], &following[0]
         self.v.removal = &removal[0]
-        self.v.second_single = NULL
-        if source_is_single(&self.s):
-            self.place_singles(&self.v)
         chunks = (n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
         self.sums = _empty(chunks * (k + 1), "float64")
         self.owned = (removal, following)
         self.slots = _empty(k, "int64")
         self.medoids = self.slots.base
-        if order is not None and matrix is None and sieve_suits(&self.s.m):
+        self.bounds = _empty(self.s.n_rows, "float64")
+        self.forget()
+        import numpy
+        self.heaviest = numpy.asarray(weights).max() if self.v.weights != NULL else 1.0
+        self.scratch_size = padded(service_scratch_bytes(k))
+        if matrix is not None:
+            self.place_screen()
+            self.scratch_size = max(self.scratch_size, padded(screen_scratch_bytes(k)))
+        elif order is not None and sieve_suits(&self.s.m):
             self.permutation = order
             self.place_sieve(k)
-        self.scratch_size = padded(service_scratch_bytes(k))
-        if self.sifted:
             self.scratch_size = max(self.scratch_size, padded(sieve_scratch_bytes(&self.f, k)))
         self.scratch = <char*>scratch_allocate(self.scratch_size * n_threads)
 
@@ -276,7 +302,6 @@ cdef class Medoids:
         return self.v.k
 
     def __dealloc__(self):
-        scratch_free(self.v.second_single)
         scratch_free(self.row_panels)
         scratch_free(self.point_panels)
         scratch_free(self.scratch)
@@ -305,17 +330,39 @@ cdef class Medoids:
         finally:
             PyBuffer_Release(&buffer)
 
-    cdef int place_singles(self, service* v) except -1:
-        """Memory for the float32 copy of a state, in one block at second_single."""
-        cdef size_t size = padded(v.n * sizeof(float))
-        v.second_single = <float*>scratch_allocate(size + v.n * sizeof(service_point))
-        v.packed = <service_point*>(<char*>v.second_single + size)
+    cdef int place_screen(self) except -1:
+        """Memory of the screen."""
+        cdef ptrdiff_t size = screen_padded(self.v.n)
+        self.mirror = <char*>scratch_allocate(size * (4 if self.v.weights != NULL else 3) * sizeof(float))
+        self.g.first = <float*>self.mirror
+        self.g.second = self.g.first + size
+        self.g.nearest = <int32_t*>(self.g.second + size)
+        self.g.weights = <float*>(self.g.nearest + size) if self.v.weights != NULL else NULL
+        self.can_screen = True
+        return 0
+
+    cdef int fill_screen(self, const service* v) except -1:
+        """The float32 copy of the state, for rows of a matrix."""
+        cdef ptrdiff_t chunk, chunks = (v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
+        cdef int threads = self.team(<double>v.n)
+        cdef double[::1] farthest = _empty(chunks, "float64")
+        cdef double slack = 0, most = 0
+        for chunk in prange(chunks, num_threads=threads, schedule="static", nogil=True):
+            farthest[chunk] = screen_fill(&self.g, v, chunk * SERVICE_CHUNK, min((chunk + 1) * SERVICE_CHUNK, v.n))
+        for chunk in range(chunks):
+            most = max(most, farthest[chunk])
+        # The sum of d1 + d2 is twice the loss and the removal losses.
+        for i in range(v.k):
+            slack += v.removal[i]
+        self.g.slack = 4 * 2.0**-24 * (2 * self.loss + slack)
+        self.screened = screen_suits(most, self.heaviest)
+        self.fresh = True
         return 0
 
     cdef int place_sieve(self, ptrdiff_t k) except -1:
         """Memory of the sieve, its shift and its error bound; none if the data do not suit float32."""
         cdef ptrdiff_t i, o, p = self.s.m.n_features, panels = sieve_panels(self.s.n_points, k)
-        cdef double largest = 0, size, w, heaviest = 1, total = 0
+        cdef double largest = 0, size
         cdef char* at
         cdef sieve* f = &self.f
         f.m, f.capacity, f.padded, f.n_panels = self.s.m, panels, (panels + 31) // 16 * 16, 0
@@ -353,14 +400,9 @@ cdef class Medoids:
         for o in range(self.s.n_rows):
             size = sieve_size(&rows, o, f.shift)
             largest = max(largest, size)
-        if self.v.weights != NULL:
-            heaviest = 0
-            for o in range(self.s.n_points):
-                w = self.v.weights[o]
-                heaviest = max(heaviest, w)
         f.error = sieve_error(&f.m, largest)
         # Nothing may overflow or underflow float32: squares of coordinates, or weights.
-        self.sifted = 1e-12 < largest < 1e15 and 1e-6 < heaviest < 1e12
+        self.sifted = 1e-12 < largest < 1e15 and 1e-6 < self.heaviest < 1e12
         return 0
 
     cdef int fill_sieve(self, const service* v) except -1:
@@ -421,6 +463,7 @@ cdef class Medoids:
         """Take these medoids (at most k). Returns the loss. O(n k)."""
         cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK, first, last, a_slice
         cdef int threads = self.team(<double>self.v.n * medoids.shape[0])
+        self.forget()
         self.v.k = medoids.shape[0]
         self.slots[:self.v.k] = medoids
         a_slice = 1 + <ptrdiff_t>(SLICE_WORK * self.n_threads / (SERVICE_CHUNK * self.v.k * source_work(&self.s)))
@@ -437,6 +480,15 @@ cdef class Medoids:
 
     def swap(self, ptrdiff_t slot, int64_t candidate):
         """Put `candidate` in the place of medoid `slot`. Returns the loss. O(n), and O(k) for each point that loses."""
+        cdef double before = self.loss
+        if self.bounded and self.v.k > 1:
+            self.drift += service_drift(&self.s, &self.v, candidate, slot, self.scratch) + rounding() * self.loss
+        self.replace(slot, candidate)
+        if self.bounded and self.v.k == 1:
+            self.drift += self.loss - before + rounding() * before
+        return self.loss
+
+    cdef int replace(self, ptrdiff_t slot, int64_t candidate) except -1:
         cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
         cdef int threads = self.team(<double>self.v.n * 8)
         self.slots[slot] = candidate
@@ -446,16 +498,27 @@ cdef class Medoids:
                              min((chunk + 1) * SERVICE_CHUNK, self.v.n),
                              <double*>(self.scratch + threadid() * self.scratch_size),
                              &self.sums[chunk * (self.v.k + 1)])
+        self.total(chunks)
         PyErr_CheckSignals()
-        return self.total(chunks)
+        return 0
 
     def add(self, int64_t candidate):
         """One medoid more. Returns the loss. O(n)."""
         if self.v.k == 0:
             return self.assign(_one(candidate))
         # No point has the new place yet, so it is offered to all of them.
+        self.forget()
         self.v.k += 1
-        return self.swap(self.v.k - 1, candidate)
+        self.replace(self.v.k - 1, candidate)
+        return self.loss
+
+    cdef void forget(self) noexcept:
+        """No bounds are known any more."""
+        cdef ptrdiff_t c
+        self.bounded = False
+        self.drift = 0
+        for c in range(self.s.n_rows):
+            self.bounds[c] = -INFINITY
 
     def totals(self, const int64_t[::1] candidates, const double[::1] weights, double[::1] sums):
         """sums[t] becomes the weighted sum of dissimilarities of candidates[t] to all points. O(n) each."""
@@ -484,24 +547,94 @@ cdef class Medoids:
         """Threads for a loop over so many distances: few are done sooner than threads are woken."""
         return self.n_threads if distances * source_work(&self.s) > TEAM_WORK else 1
 
+    cdef ptrdiff_t batch_candidates(self) noexcept:
+        """Candidates of a loop that is shared by threads but not long."""
+        return self.n_threads + <ptrdiff_t>(2.0 * TEAM_WORK * (SIEVE_LEAVES if self.sifted else 1)
+                                            / (self.v.n * source_work(&self.s)))
+
     cdef ptrdiff_t slice_candidates(self) noexcept:
         return self.n_threads + <ptrdiff_t>(SLICE_WORK * self.n_threads / (self.v.n * source_work(&self.s)))
 
-    def evaluate(self, const int64_t[::1] candidates, double threshold, bint best_only, double[::1] changes,
-                 int64_t[::1] slots):
-        """What the loss changes by if each candidate takes the best place.
+    def first_improving(self, const int64_t[::1] candidates, double threshold):
+        """The first candidate that, in the best place, changes the loss by less than `threshold`.
 
-        changes[t] is exact where it is below `threshold`, and otherwise that or infinity; with best_only, also where it
-        is not the least. slots[t] is the medoid to replace, where changes[t] is finite. Medoids are evaluated as any
-        other candidate. O(n) each, less where the sieve helps.
+        Returns its position among `candidates` and the place, or None if there is none. Medoids are evaluated as any
+        other candidate. O(n) each, less where there is a sieve; what is found of each candidate bounds what it can do
+        after swaps (service_drift), so that most are not looked at again.
         """
-        self.run(&self.v, candidates, threshold, best_only, changes, slots)
+        cdef ptrdiff_t t, first = 0, last, m = candidates.shape[0], count, place = 0, batch = self.batch_candidates()
+        cdef int64_t[::1] open = _empty(batch, "int64")
+        cdef double change
+        while first < m:
+            # What follows an improvement is bounded for nothing, so there is not much of it.
+            count, last = 0, first
+            while last < m and count < batch:
+                if self.bounds[candidates[last]] - self.drift <= threshold:
+                    open[count] = candidates[last]
+                    count += 1
+                last += 1
+            self.bound(open[:count], None)
+            for t in range(first, last):
+                if self.bounds[candidates[t]] - self.drift <= threshold:
+                    change = self.decide(&self.v, candidates[t], self.scratch, &place)
+                    self.keep(candidates[t], change)
+                    PyErr_CheckSignals()
+                    if change < threshold:
+                        return t, place
+            first = last
+        return None
 
-    def evaluate_addition(self, const int64_t[::1] candidates, double threshold, bint best_only, double[::1] changes):
-        """The same for adding each candidate to the medoids there are."""
+    def best(self, double threshold):
+        """The candidate, of all, that changes the loss by least, and the place; None if not by less than `threshold`.
+
+        The lowest of equals. O(n) each, less as in first_improving.
+        """
+        import numpy
+        cdef ptrdiff_t t, place = 0
+        cdef double[::1] upper = _empty(self.s.n_rows, "float64"), changes
+        cdef double least = threshold
+        cdef int64_t[::1] open, places
+        # The most promising first: the best of them rules out many of the others.
+        known = self.bounds.base
+        likely = numpy.argpartition(known, min(LIKELY, len(known)) - 1)[:LIKELY]
+        for chosen in (numpy.sort(likely), None):
+            open = numpy.flatnonzero(known - self.drift <= least) if chosen is None else chosen
+            self.bound(open, upper)
+            for t in range(open.shape[0]):
+                least = min(least, upper[t])
+        open = numpy.flatnonzero(known - self.drift <= least)
+        if open.shape[0] == 0:
+            return None
+        changes, places = _empty(open.shape[0], "float64"), _empty(open.shape[0], "int64")
+        self.decide_all(&self.v, open, changes, places)
+        for t in range(open.shape[0]):
+            self.keep(open[t], changes[t])
+        t = int(changes.base.argmin())
+        return (open[t], places[t]) if changes[t] < threshold else None
+
+    cdef void keep(self, ptrdiff_t c, double lower) noexcept:
+        """Remember that a candidate changes the loss by at least this, less what the sums may have been rounded."""
+        self.bounds[c] = lower + self.drift - rounding() * (self.loss + fabs(self.drift))
+
+    cdef int bound(self, const int64_t[::1] candidates, double[::1] upper) except -1:
+        """Find the bounds of candidates; and upper bounds, if they are asked for."""
+        cdef ptrdiff_t t, m = candidates.shape[0]
+        cdef double[::1] low = _empty(m, "float64"), high = _empty(m, "float64") if upper is None else upper
+        self.bounds_of(&self.v, candidates, low, high)
+        for t in range(m):
+            self.keep(candidates[t], low[t])
+        self.bounded = True
+        return 0
+
+    def evaluate_addition(self, const int64_t[::1] candidates, bint best_only, double[::1] changes):
+        """What the loss changes by if each candidate is added to the medoids there are: changes[t].
+
+        With best_only, exact only for the least, and infinite or exact for others. O(n) each, less with a sieve.
+        """
         cdef service one = self.v
         cdef int32_t[::1] zeros
-        cdef double[::1] no_removal = _empty(1, "float64")
+        cdef double[::1] no_removal = _empty(1, "float64"), low, high
+        cdef int64_t[::1] open, places
         import numpy
         if self.v.k == 0:
             self.totals(candidates, self.weights_owner, changes)
@@ -510,58 +643,78 @@ cdef class Medoids:
         zeros = numpy.zeros(self.v.n, "int32")
         no_removal[0] = 0
         one.second, one.nearest, one.k, one.removal = one.first, &zeros[0], 1, &no_removal[0]
-        self.fresh = False
-        if one.second_single != NULL:
-            self.place_singles(&one)
-            service_round(&one, 0, one.n)
-        try:
-            self.run(&one, candidates, threshold, best_only, changes, numpy.empty(candidates.shape[0], "int64"))
-        finally:
+        changes[:] = INFINITY
+        chosen = numpy.arange(candidates.shape[0])
+        if best_only and (self.sifted or self.can_screen):
+            low, high = _empty(candidates.shape[0], "float64"), _empty(candidates.shape[0], "float64")
             self.fresh = False
-            if one.second_single != NULL:
-                scratch_free(one.second_single)
+            try:
+                self.bounds_of(&one, candidates, low, high)
+            finally:
+                self.fresh = False
+            chosen = numpy.flatnonzero(low.base <= high.base.min())
+        open = numpy.asarray(candidates)[chosen]
+        found, places = _empty(len(chosen), "float64"), _empty(len(chosen), "int64")
+        self.decide_all(&one, open, found, places)
+        changes.base[chosen] = found
 
-    cdef int run(self, const service* v, const int64_t[::1] candidates, double threshold, bint best_only,
-                 double[::1] changes, int64_t[::1] slots) except -1:
+    cdef int bounds_of(self, const service* v, const int64_t[::1] candidates, double[::1] lower,
+                       double[::1] upper) except -1:
+        """Bounds on the change of the loss by each candidate; the change itself where nothing is quicker."""
         cdef ptrdiff_t t, first, last, m = candidates.shape[0], a_slice = self.slice_candidates()
-        cdef double[::1] upper
-        cdef int threads = self.team(<double>self.v.n * m / (SIEVE_LEAVES if self.sifted else 1))
-        cdef bint alone = self.v.k == 1 and v == &self.v
-        if self.sifted and not alone:
-            if not self.fresh:
+        cdef int threads
+        cdef bint alone = v == &self.v and v.k == 1
+        if not self.fresh and not alone and m > 0:
+            if self.sifted:
                 self.fill_sieve(v)
-            upper = _empty(m, "float64")
-            for first in range(0, m, a_slice):
-                last = min(first + a_slice, m)
-                with nogil:
-                    for t in prange(first, last, num_threads=threads, schedule="dynamic"):
-                        sieve_bounds(&self.f, &self.s, v, candidates[t],
-                                     self.scratch + threadid() * self.scratch_size, &changes[t], &upper[t])
-                PyErr_CheckSignals()
-            for t in range(m):
-                if best_only and upper[t] < threshold:
-                    threshold = upper[t]
+            elif self.can_screen:
+                self.fill_screen(v)
+        threads = self.team(<double>self.v.n * m / (SIEVE_LEAVES if self.sifted else 1))
         for first in range(0, m, a_slice):
             last = min(first + a_slice, m)
             with nogil:
                 for t in prange(first, last, num_threads=threads, schedule="dynamic"):
-                    if self.sifted and not alone and changes[t] > threshold:
-                        changes[t] = INFINITY
-                    else:
-                        self.decide(v, candidates[t], alone, self.scratch + threadid() * self.scratch_size,
-                                    &changes[t], &slots[t])
+                    self.bound_one(v, candidates[t], alone, self.scratch + threadid() * self.scratch_size, &lower[t],
+                                   &upper[t])
             PyErr_CheckSignals()
         return 0
 
-    cdef void decide(self, const service* v, ptrdiff_t c, bint alone, char* scratch, double* change,
-                     int64_t* slot) noexcept nogil:
-        """One candidate, in float64."""
-        cdef ptrdiff_t place = 0
-        if alone:
-            change[0] = service_sum(&self.s, v.weights, c, <double*>scratch) - self.loss
+    cdef void bound_one(self, const service* v, ptrdiff_t c, bint alone, char* scratch, double* lower,
+                        double* upper) noexcept nogil:
+        cdef ptrdiff_t place
+        if self.sifted and not alone:
+            sieve_bounds(&self.f, &self.s, v, c, scratch, lower, upper)
+        elif self.screened and not alone:
+            screen_bounds(&self.g, &self.s, v, c, scratch, lower, upper)
         else:
-            change[0] = service_evaluate(&self.s, v, c, scratch, &place)
+            lower[0] = upper[0] = self.decide(v, c, scratch, &place)
+
+    cdef int decide_all(self, const service* v, const int64_t[::1] candidates, double[::1] changes,
+                        int64_t[::1] places) except -1:
+        """Changes and places of candidates, in float64."""
+        cdef ptrdiff_t t, first, last, m = candidates.shape[0], a_slice = self.slice_candidates()
+        cdef int threads = self.team(<double>self.v.n * m)
+        for first in range(0, m, a_slice):
+            last = min(first + a_slice, m)
+            with nogil:
+                for t in prange(first, last, num_threads=threads, schedule="dynamic"):
+                    self.decide_into(v, candidates[t], self.scratch + threadid() * self.scratch_size, &changes[t],
+                                     &places[t])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef void decide_into(self, const service* v, ptrdiff_t c, char* scratch, double* change,
+                          int64_t* slot) noexcept nogil:
+        cdef ptrdiff_t place = 0
+        change[0] = self.decide(v, c, scratch, &place)
         slot[0] = place
+
+    cdef double decide(self, const service* v, ptrdiff_t c, char* scratch, ptrdiff_t* place) noexcept nogil:
+        """The change of the loss by one candidate, in float64."""
+        if v == &self.v and v.k == 1:
+            place[0] = 0
+            return service_sum(&self.s, v.weights, c, <double*>scratch) - self.loss
+        return service_evaluate(&self.s, v, c, scratch, place)
 
 
 cdef int64_t[::1] _one(int64_t value):

@@ -17,23 +17,12 @@
 
 /* Sums side by side, so that one addition need not wait for the last. */
 #define SERVICE_LANES 4
-/* Points whose distances are looked at before those within reach are added up. */
-#define SERVICE_BLOCK 1024
 #define SERVICE_CHUNK 2048
-
-/* What a matrix read as float32 is compared with, side by side: its values are exact in float32. */
-typedef struct {
-    float first, second;
-    int32_t nearest;
-    float unused; /* a power of two bytes: four points a cache line */
-} service_point;
 
 typedef struct {
     ptrdiff_t n, k;
     const double *weights; /* n, or NULL for ones */
-    double *first, *second; /* d1, d2; infinity where there is no such medoid */
-    float *second_single;    /* d2 once more, and all of a point, for a matrix read as float32; NULL otherwise */
-    service_point *packed;
+    double *first, *second;  /* d1, d2; infinity where there is no such medoid */
     int32_t *nearest, *next; /* their medoids */
     double *removal;         /* R, k */
 } service;
@@ -60,14 +49,6 @@ FC_INLINE void service_clear(service *v, ptrdiff_t o) {
     v->nearest[o] = v->next[o] = INT32_MAX;
 }
 
-/* The float32 copy of points [start, stop), if there is one. */
-static inline void service_round(const service *v, ptrdiff_t start, ptrdiff_t stop) {
-    for (ptrdiff_t o = start; v->second_single && o < stop; o++) {
-        v->second_single[o] = (float)v->second[o];
-        v->packed[o] = (service_point){(float)v->first[o], (float)v->second[o], v->nearest[o], 0};
-    }
-}
-
 /* Loss (at [0]) and removal losses (at [1 + i]) of points [start, stop). */
 static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t stop, double *sums) {
     for (ptrdiff_t i = 0; i <= v->k; i++) sums[i] = 0;
@@ -81,7 +62,6 @@ static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t sto
         sums[0] += w * v->first[o];
         if (v->k > 1) sums[1 + v->nearest[o]] += w * (v->second[o] - v->first[o]);
     }
-    service_round(v, start, stop);
 }
 
 /* The two best of all medoids for points [start, stop), start a multiple of SOURCE_TILE; and their sums. */
@@ -89,10 +69,29 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
                                   double *buffer, double *sums) {
     for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
         const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
-        for (ptrdiff_t o = at; o < at + count; o++) service_clear(v, o);
-        for (ptrdiff_t i = 0; i < v->k; i++) {
+        /* Indices as wide as distances, and nothing but selections: the compiler makes vectors of it. */
+        double first[SOURCE_TILE], second[SOURCE_TILE];
+        int64_t nearest[SOURCE_TILE], next[SOURCE_TILE];
+        for (ptrdiff_t o = 0; o < count; o++) {
+            first[o] = second[o] = INFINITY;
+            nearest[o] = next[o] = INT32_MAX;
+        }
+        for (int64_t i = 0; i < v->k; i++) {
             const double *d = source_tile(s, medoids[i], at, count, buffer);
-            for (ptrdiff_t o = 0; o < count; o++) service_offer(v, at + o, d[o], (int32_t)i);
+            for (ptrdiff_t o = 0; o < count; o++) {
+                const double x = d[o], best = first[o], other = second[o];
+                const int64_t slot = nearest[o], next_slot = next[o];
+                second[o] = x < best ? best : x < other ? x : other;
+                next[o] = x < best ? slot : x < other ? i : next_slot;
+                first[o] = x < best ? x : best;
+                nearest[o] = x < best ? i : slot;
+            }
+        }
+        for (ptrdiff_t o = 0; o < count; o++) {
+            v->first[at + o] = first[o];
+            v->second[at + o] = second[o];
+            v->nearest[at + o] = (int32_t)nearest[o];
+            v->next[at + o] = (int32_t)next[o];
         }
     }
     service_sums(v, start, stop, sums);
@@ -134,96 +133,73 @@ static inline void service_swap(const source *s, service *v, const int64_t *medo
 /* Doubles that E takes; what follows is on a cache line again, as tiles of metrics.h must be. */
 static inline ptrdiff_t service_own(ptrdiff_t k) { return (k * SERVICE_LANES + 7) / 8 * 8; }
 
-/* What one candidate's evaluation needs, per thread: k x SERVICE_LANES sums, a tile of distances, a block's points. */
+/* What one candidate's evaluation needs, per thread: k x SERVICE_LANES sums and a tile of distances. */
 static inline size_t service_scratch_bytes(ptrdiff_t k) {
-    return (size_t)(service_own(k) + SOURCE_BUFFER) * sizeof(double) + (SERVICE_BLOCK + 64) * sizeof(int32_t);
+    return (size_t)(service_own(k) + SOURCE_BUFFER) * sizeof(double);
 }
 
-/* A point within reach: its terms of S and E onto one lane. min(d, d1) - d1 is d - max(d, d1); a single maximum and a
- * single minimum leave no branch, which would be taken by every second point. */
-#define SERVICE_ADD(REAL, d, first, second, medoid, w, shared, own)                                                    \
-    do {                                                                                                               \
-        const REAL high = (d) > (first) ? (d) : (first), capped = high < (second) ? high : (second);                   \
-        double *const at_ = (own) + (ptrdiff_t)(medoid)*SERVICE_LANES;                                                 \
-        shared += (w) * ((double)(d) - (double)high);                                                                  \
-        *at_ += (w) * ((double)capped - (double)(second));                                                             \
-    } while (0)
-
-/* The `found` points at[.] of a block that begins with point `base`; `row` is their distances, from `base` on. */
-FC_INLINE void service_add_single(const service *v, const float *row, ptrdiff_t base, const int32_t *at,
-                                  ptrdiff_t found, double *shared, double *own, int weighted) {
-    const service_point *points = v->packed + base;
-    const double *weights = weighted ? v->weights + base : NULL;
-    double sums[SERVICE_LANES];
-    for (int l = 0; l < SERVICE_LANES; l++) sums[l] = shared[l];
-    ptrdiff_t t = 0;
-    for (; t + SERVICE_LANES <= found; t += SERVICE_LANES) {
-        for (int l = 0; l < SERVICE_LANES; l++) {
-            const ptrdiff_t o = at[t + l];
-            const service_point *q = points + o;
-            const float d = row[o], first = q->first, second = q->second;
-            SERVICE_ADD(float, d, first, second, q->nearest, weighted ? weights[o] : 1.0, sums[l], own + l);
+/* The terms of S and E of candidate c: returns S, leaves E in SERVICE_LANES parts for each medoid at `scratch`. */
+static inline double service_terms(const source *s, const service *v, ptrdiff_t c, char *scratch) {
+    double *own = (double *)scratch, *buffer = own + service_own(v->k);
+    double shared[SERVICE_LANES] = {0}, total = 0;
+    for (ptrdiff_t i = 0; i < v->k * SERVICE_LANES; i++) own[i] = 0;
+    for (ptrdiff_t base = 0; base < v->n; base += SOURCE_TILE) {
+        const ptrdiff_t count = v->n - base < SOURCE_TILE ? v->n - base : SOURCE_TILE;
+        const double *row = source_tile(s, c, base, count, buffer);
+        ptrdiff_t at[SOURCE_TILE], found = 0;
+        for (ptrdiff_t r = 0; r < count; r++) {
+            at[found] = r;
+            found += row[r] < v->second[base + r];
+        }
+        /* min(d, d1) - d1 is d - max(d, d1): a maximum and a minimum leave no branch, which every second point took. */
+        for (ptrdiff_t t = 0; t < found; t++) {
+            const ptrdiff_t o = base + at[t];
+            const double d = row[at[t]], first = v->first[o], second = v->second[o], w = v->weights ? v->weights[o] : 1;
+            const double high = d > first ? d : first, capped = high < second ? high : second;
+            shared[t % SERVICE_LANES] += w * (d - high);
+            own[v->nearest[o] * SERVICE_LANES + t % SERVICE_LANES] += w * (capped - second);
         }
     }
-    for (int l = 0; t + l < found; l++) {
-        const ptrdiff_t o = at[t + l];
-        const service_point *q = points + o;
-        const float d = row[o], first = q->first, second = q->second;
-        SERVICE_ADD(float, d, first, second, q->nearest, weighted ? weights[o] : 1.0, sums[l], own + l);
-    }
-    for (int l = 0; l < SERVICE_LANES; l++) shared[l] = sums[l];
+    for (int l = 0; l < SERVICE_LANES; l++) total += shared[l];
+    return total;
+}
+
+/* `start` and then the parts of E for medoid i, added up. */
+FC_INLINE double service_total(const char *scratch, ptrdiff_t i, double start) {
+    const double *own = (const double *)scratch + i * SERVICE_LANES;
+    for (int l = 0; l < SERVICE_LANES; l++) start += own[l];
+    return start;
 }
 
 /* The change of the loss if candidate c takes the best place; *slot becomes that place. k = 1 is service_sum's. */
 static inline double service_evaluate(const source *s, const service *v, ptrdiff_t c, char *scratch, ptrdiff_t *slot) {
-    double *own = (double *)scratch, *buffer = own + service_own(v->k);
-    int32_t *at = (int32_t *)(buffer + SOURCE_BUFFER);
-    double shared[SERVICE_LANES] = {0};
-    for (ptrdiff_t i = 0; i < v->k * SERVICE_LANES; i++) own[i] = 0;
-    if (v->second_single) {
-        const float *row = source_single_row(s, c), *reach = v->second_single;
-        for (ptrdiff_t base = 0; base < v->n; base += SERVICE_BLOCK) {
-            const ptrdiff_t count = v->n - base < SERVICE_BLOCK ? v->n - base : SERVICE_BLOCK;
-            ptrdiff_t found = 0, r = 0;
-            for (; r + VF_LANES <= count; r += VF_LANES) {
-                const vm within = vf_less(vf_load(row + base + r), vf_load(reach + base + r));
-                found += vi_store_where(at + found, (int32_t)r, within);
-            }
-            for (; r < count; r++) {
-                at[found] = (int32_t)r;
-                found += row[base + r] < reach[base + r];
-            }
-            if (v->weights) service_add_single(v, row + base, base, at, found, shared, own, 1);
-            else service_add_single(v, row + base, base, at, found, shared, own, 0);
-        }
-    } else {
-        for (ptrdiff_t base = 0; base < v->n; base += SOURCE_TILE) {
-            const ptrdiff_t count = v->n - base < SOURCE_TILE ? v->n - base : SOURCE_TILE;
-            const double *row = source_tile(s, c, base, count, buffer);
-            ptrdiff_t found = 0;
-            for (ptrdiff_t r = 0; r < count; r++) {
-                at[found] = (int32_t)r;
-                found += row[r] < v->second[base + r];
-            }
-            for (ptrdiff_t t = 0; t < found; t++) {
-                const ptrdiff_t o = base + at[t];
-                const double d = row[at[t]], first = v->first[o], second = v->second[o];
-                SERVICE_ADD(double, d, first, second, v->nearest[o], v->weights ? v->weights[o] : 1.0,
-                            shared[t % SERVICE_LANES], own + t % SERVICE_LANES);
-            }
-        }
-    }
-    double least = INFINITY, total = 0;
-    for (int l = 0; l < SERVICE_LANES; l++) total += shared[l];
+    const double shared = service_terms(s, v, c, scratch);
+    double least = INFINITY;
     for (ptrdiff_t i = 0; i < v->k; i++) {
-        double change = v->removal[i] + total;
-        for (int l = 0; l < SERVICE_LANES; l++) change += own[i * SERVICE_LANES + l];
+        const double change = service_total(scratch, i, v->removal[i] + shared);
         if (change < least) {
             least = change;
             *slot = i;
         }
     }
     return least;
+}
+
+/* By how much at most the change of any candidate, in its best place, sinks when c takes the place of medoid `slot`.
+ *
+ * With M the medoids, L their loss and c in for s, which lowers it by g: the loss of M - i + x becomes that of
+ * M - s + c - i + x. To add c to M - i + x lowers it by no more than to add c to M - i, which is G_i = -(S + E_i) of c,
+ * and to take s away does not lower it; for i = s it stays as it is. So changes, which are relative to L, sink by at most
+ * G_i - g, or by -g for i = s. No triangle inequality is needed.
+ */
+static inline double service_drift(const source *s, const service *v, ptrdiff_t c, ptrdiff_t slot, char *scratch) {
+    const double shared = service_terms(s, v, c, scratch);
+    double most = 0;
+    for (ptrdiff_t i = 0; i < v->k; i++) {
+        const double gain = -service_total(scratch, i, shared);
+        if (i != slot && gain > most) most = gain;
+    }
+    return most + v->removal[slot] + service_total(scratch, slot, shared);
 }
 
 /* The weighted sum of candidate c's dissimilarities to all points. */

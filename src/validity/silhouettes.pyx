@@ -1,8 +1,8 @@
 """For every point, its distances summed up by cluster: all that the silhouette needs, without storing n^2 of them.
 
-Source: P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987. O(n^2 p) time, O(n k)
-memory for the sums of a slice of points at a time. Invariant: the sums do not depend on the number of threads or on the
-instruction set (silhouette.h).
+Source: P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987. O(n^2 p) time, each
+distance computed once for both its points; O(n k) memory for the sums. Invariant: the sums do not depend on the number
+of threads or on the instruction set (silhouette.h).
 """
 
 from cpython.buffer cimport PyBuffer_Release
@@ -17,6 +17,9 @@ from common.scratch cimport padded, scratch_allocate, scratch_free
 
 
 cdef extern from "validity/silhouette.h" nogil:
+    enum:
+        SILHOUETTE_BLOCK
+
     ctypedef struct silhouette:
         metric m
         ptrdiff_t n_panels
@@ -24,10 +27,17 @@ cdef extern from "validity/silhouette.h" nogil:
         const double* panels
         const double* weights
         const int32_t* owner
+        double* sums
+        double* far
+        double* near
 
     size_t silhouette_scratch_bytes(const silhouette* s) noexcept
-    void silhouette_panel(const silhouette* s, ptrdiff_t row, double* sums, double* far, double* near,
-                          double* scratch) noexcept
+    ptrdiff_t silhouette_blocks(ptrdiff_t n_panels) noexcept
+    ptrdiff_t silhouette_rounds(ptrdiff_t blocks) noexcept
+    ptrdiff_t silhouette_pairs(ptrdiff_t blocks, ptrdiff_t round) noexcept
+    void silhouette_play(const silhouette* s, ptrdiff_t round, ptrdiff_t pair, double* scratch) noexcept
+    void silhouette_finish(const silhouette* s, ptrdiff_t panel, const double* totals, double* own,
+                           double* other, int32_t* neighbor) noexcept
 
 
 cdef enum:
@@ -36,32 +46,31 @@ cdef enum:
 
 
 def cluster_sums(points, const ptrdiff_t[::1] starts, const ptrdiff_t[::1] counts, const int32_t[::1] owner,
-                 const double[:, ::1] weights, observer, *, int code, double exponent, ptrdiff_t k, bint extremes,
-                 int n_threads):
-    """Sums of distances by cluster, of one slice of panels after the other.
+                 const double[:, ::1] weights, const double[::1] totals, double[:, :, ::1] sums,
+                 double[:, ::1] own, double[:, ::1] other, int32_t[:, ::1] neighbor, double[:, ::1] far,
+                 double[:, ::1] near, *, int code, double exponent, int n_threads):
+    """Sums of distances to the own cluster, least mean distances to another and which that is, of every point.
 
     points: n x p, sorted by cluster                                                              IN
     starts, counts, owner: first row, number of rows (1 to 32) and cluster of each panel          IN
     weights: panels x 32; 0 where a panel has no row                                              IN
-    observer: called as observer(first panel, sums (panels of the slice x 32 x k), far, near), where far and near
-        (panels x 32) are the farthest point of the own cluster and the nearest of another, if `extremes`, else None
+    totals: sum of the weights of each of k clusters                                              IN
+    sums: panels x k x 32, zeros                                                                  INOUT
+    own, other, neighbor: panels x 32                                                               OUT
+    far, near: panels x 32, zeros and infinity: the farthest point of the own cluster and the nearest of another; or
+        None                                                                                      INOUT
     """
     cdef Py_buffer buffer
     cdef matrix view
     cdef silhouette s
-    cdef ptrdiff_t panel, first, last, a_slice, size
+    cdef ptrdiff_t panel, round, pair, first, last, pairs, blocks, a_slice, size
     cdef double* panels = NULL
     cdef char* scratch = NULL
     cdef size_t scratch_size
-    cdef double[:, :, ::1] sums
-    cdef double[:, ::1] far, near
-    cdef double* far_at
-    cdef double* near_at
-    import numpy
     acquire_matrix(points, &buffer, &view)
     try:
         s.m = make_metric(code, exponent, view.n_columns)
-        s.n_panels, s.k = starts.shape[0], k
+        s.n_panels, s.k = starts.shape[0], totals.shape[0]
         size = metric_panel_size(&s.m)
         panels = <double*>scratch_allocate(s.n_panels * size * sizeof(double))
         scratch_size = padded(silhouette_scratch_bytes(&s))
@@ -69,26 +78,25 @@ def cluster_sums(points, const ptrdiff_t[::1] starts, const ptrdiff_t[::1] count
         with nogil:
             for panel in prange(s.n_panels, num_threads=n_threads, schedule="static"):
                 metric_pack_f64(&s.m, &view, starts[panel], counts[panel], panels + panel * size)
-        s.panels, s.weights, s.owner = panels, &weights[0, 0], &owner[0]
-        a_slice = n_threads * (1 + <ptrdiff_t>(SLICE_WORK / (s.n_panels * METRIC_PANEL * METRIC_PANEL
-                                                             * metric_work(&s.m))))
-        sums = numpy.empty((a_slice, METRIC_PANEL, k))
-        far, near = numpy.empty((a_slice, METRIC_PANEL)), numpy.empty((a_slice, METRIC_PANEL))
-        far_at = &far[0, 0]
-        near_at = &near[0, 0]
-        for first in range(0, s.n_panels, a_slice):
-            last = min(first + a_slice, s.n_panels)
-            with nogil:
-                for panel in prange(first, last, num_threads=n_threads, schedule="dynamic"):
-                    silhouette_panel(&s, panel, &sums[panel - first, 0, 0],
-                                     far_at + (panel - first) * METRIC_PANEL if extremes else NULL,
-                                     near_at + (panel - first) * METRIC_PANEL if extremes else NULL,
-                                     <double*>(scratch + threadid() * scratch_size))
-            PyErr_CheckSignals()
-            if extremes:
-                observer(first, sums.base[:last - first], far.base[:last - first], near.base[:last - first])
-            else:
-                observer(first, sums.base[:last - first], None, None)
+        s.panels, s.weights, s.owner, s.sums = panels, &weights[0, 0], &owner[0], &sums[0, 0, 0]
+        s.far = s.near = NULL
+        if far is not None:
+            s.far, s.near = &far[0, 0], &near[0, 0]
+        blocks = silhouette_blocks(s.n_panels)
+        a_slice = n_threads * (1 + <ptrdiff_t>(SLICE_WORK / (SILHOUETTE_BLOCK * SILHOUETTE_BLOCK * METRIC_PANEL
+                                                             * METRIC_PANEL * metric_work(&s.m))))
+        for round in range(silhouette_rounds(blocks)):
+            pairs = silhouette_pairs(blocks, round)
+            for first in range(0, pairs, a_slice):
+                last = min(first + a_slice, pairs)
+                with nogil:
+                    for pair in prange(first, last, num_threads=n_threads, schedule="dynamic"):
+                        silhouette_play(&s, round, pair, <double*>(scratch + threadid() * scratch_size))
+                PyErr_CheckSignals()
+        with nogil:
+            for panel in prange(s.n_panels, num_threads=n_threads, schedule="static"):
+                silhouette_finish(&s, panel, &totals[0], &own[panel, 0], &other[panel, 0],
+                                  &neighbor[panel, 0])
     finally:
         scratch_free(panels)
         scratch_free(scratch)

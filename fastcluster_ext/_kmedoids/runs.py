@@ -1,0 +1,135 @@
+"""A run of k-medoids: how it is watched, and eager swaps, which most methods are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext._kmedoids.problem import Indices, Problem
+from fastcluster_ext._random import Uniforms
+
+__all__ = ["LEAST_GAIN", "Callback", "KMedoidsStep", "Run", "Settings", "eager", "sweep"]
+
+Callback = Callable[["KMedoidsStep"], Any]
+
+# A swap counts as an improvement if it lowers the loss by more than this share of it: more than sums in another order
+# can differ by, so that no two states are taken in turns for ever.
+LEAST_GAIN = 1e-12
+
+
+@dataclass(frozen=True)
+class KMedoidsStep:
+    """The start (iteration 0) or one swap or iteration of k-medoids, as `history` and `callback` show it.
+
+    Attributes
+    ----------
+    iteration : int
+        0 for the start; then the number of the swap, or of the iteration of "alternate".
+    medoids : (k,) int64 array
+        Medoids after it.
+    loss : float
+        Weighted sum of the dissimilarities of the points to them.
+    swapped : tuple of int or None
+        The medoid that went and the point that came, where one was swapped for one.
+    labels : (n,) int32 array or None
+        Nearest medoid of each point; None unless a history is kept.
+    """
+
+    iteration: int
+    medoids: Indices
+    loss: float
+    swapped: tuple[int, int] | None = None
+    labels: npt.NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run is to go: the arguments of `kmedoids` by their names, and the source of randomness."""
+
+    init: str
+    max_iter: int
+    n_samples: int
+    sample_size: int | None
+    num_local: int
+    max_neighbor: int | None
+    history: bool
+    callback: Callback | None
+    uniforms: Uniforms
+
+
+@dataclass
+class Run:
+    """A run so far: what it is watched by, and in the end what is kept of it."""
+
+    settings: Settings
+    medoids: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    loss: float = math.inf
+    n_iter: int = 0
+    n_swap: int = 0
+    converged: bool = False
+    stopped: bool = False
+    steps: list[KMedoidsStep] = field(default_factory=list)
+
+    def observe(self, state: Any, swapped: tuple[int, int] | None = None) -> None:
+        """Record the state after the start or a swap; a callback may stop the run."""
+        self.medoids, self.loss = state.medoids.copy(), float(state.loss)
+        settings = self.settings
+        if not settings.history and settings.callback is None:
+            return
+        labels = state.nearest.copy() if settings.history else None
+        step = KMedoidsStep(self.n_swap, self.medoids, self.loss, swapped, labels)
+        if settings.history:
+            self.steps.append(step)
+        if settings.callback is not None and settings.callback(step):
+            self.stopped = True
+
+
+def eager(
+    run: Run,
+    state: Any,
+    threads: int,
+    candidates_at: Callable[[int, int], Indices],
+    patience: int,
+    budget: int,
+) -> int:
+    """Try candidates in turn, swap whenever that improves; until `patience` in a row did not, or `budget` are tried.
+
+    Bounds on what candidates change are found for batches at once, against the same medoids; after the first candidate
+    that improves, those behind it are tried again. So the swaps are those of one candidate at a time, for any batch.
+    Returns the number of candidates tried.
+    """
+    size, since, tried = threads, 0, 0
+    while since < patience and tried < budget and not run.stopped:
+        candidates = candidates_at(tried, min(size, patience - since, budget - tried))
+        found = state.first_improving(candidates, -LEAST_GAIN * state.loss)
+        if found is None:
+            since += len(candidates)
+            tried += len(candidates)
+            size = min(2 * size, 4096)
+            continue
+        at, slot = found
+        tried += at + 1
+        # The next improvement is about as far away as this one was; half of that wastes least.
+        since, size = 0, max(threads, (since + at) // 2)
+        old, new = int(state.medoids[slot]), int(candidates[at])
+        state.swap(slot, new)
+        run.n_swap += 1
+        run.observe(state, (old, new))
+    run.converged = since >= patience
+    return tried
+
+
+def sweep(run: Run, problem: Problem, state: Any, settings: Settings) -> None:
+    """Try all candidates in turn, over and over, until no swap improves or `max_iter` rounds have passed."""
+    n = problem.n
+
+    def cyclic(start: int, count: int) -> Indices:
+        return np.arange(start, start + count) % n
+
+    tried = eager(run, state, problem.threads, cyclic, n, settings.max_iter * n)
+    run.n_iter = -(-tried // n)
