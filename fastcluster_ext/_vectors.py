@@ -144,8 +144,8 @@ def cluster_means(points: Array, labels: npt.NDArray[np.int64], k: int, weights:
 def _scaled(values: Array) -> tuple[_Floats, float]:
     """Return the points as new contiguous float64, moved and multiplied by a power of two, and that factor.
 
-    A column far from 0 is moved towards it: centers are then as exact as the distances between them. It is moved only
-    where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is, for y / 2 <= x <= 2 y).
+    A column far from 0 is moved towards it: bounds from centers are then as exact as the distances between them. It is
+    moved only where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is, for y / 2 <= x <= 2 y).
     """
     points = np.array(values, dtype=np.float64, order="C")
     low = np.array([column.min() for column in points.T])

@@ -152,8 +152,8 @@ def linkage(
     that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
     few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
     Complete linkage looks for the farthest pair of the few clusters that may be nearest; average and weighted linkage
-    of plain distances add up all pairs of those, O(n^2) in all. Centers are float64: heights are off by at most a few
-    1e-16 of the greatest coordinate, which shows where clusters are 1e7 times nearer to each other than to 0.
+    of plain distances add up all pairs of those, O(n^2) in all. Centers have twice the digits of float64, so that heights
+    are as exact as with a matrix, however near clusters are to each other beside their distance from 0.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from libc.stdint cimport int32_t, uint64_t
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.cluster_tree cimport (
-    TREE_LEAF, TREE_SUM, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
+    TREE_LEAF, TREE_POINTS, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
 )
 
 
@@ -69,7 +69,8 @@ cdef class SpanningTree:
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i
         self.memory = NULL
         self.n, self.n_threads = n, n_threads
-        self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_SUM, p, tree_depth(n)
+        self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_POINTS, p, tree_depth(n)
+        self.b.tree.lows = NULL
         self.leaves = (<ptrdiff_t>1) << self.b.tree.depth
         self.slots = self.leaves * TREE_LEAF
         cdef size_t boxes = padded(2 * self.leaves * tree_box_size(p) * sizeof(double))
@@ -104,12 +105,12 @@ cdef class SpanningTree:
 
     cdef int _build(self, const double[:, ::1] points) except -1:
         cdef ptrdiff_t level, node, i, c, n = self.n, p = self.b.tree.p
-        cdef double* rows = <double*>scratch_allocate(n * tree_row_size(p) * sizeof(double))
+        cdef double* rows = <double*>scratch_allocate(n * tree_row_size(p, False) * sizeof(double))
         cdef double* row
         try:
             with nogil:
                 for i in prange(n, num_threads=self.n_threads, schedule="static"):
-                    row = rows + i * tree_row_size(p)
+                    row = rows + i * tree_row_size(p, False)
                     for c in range(p):
                         row[c] = points[i, c]
                     row[p] = 0
@@ -117,11 +118,11 @@ cdef class SpanningTree:
             for level in range(self.b.tree.depth):
                 with nogil:
                     for node in prange((<ptrdiff_t>1) << level, num_threads=self.n_threads, schedule="dynamic"):
-                        tree_split(rows, p, n, level, node)
+                        tree_split(rows, p, n, level, node, False)
                 PyErr_CheckSignals()
             with nogil:
                 for node in prange(self.leaves, num_threads=self.n_threads, schedule="static"):
-                    tree_fill(&self.b.tree, node, rows, n)
+                    tree_fill(&self.b.tree, node, rows, n, False)
                 tree_fit_nodes(&self.b.tree)
         finally:
             scratch_free(rows)

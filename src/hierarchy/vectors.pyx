@@ -13,7 +13,7 @@ searched again when that becomes the least.
 
 Cost: for points spread like the colors of photographs three to five searches a cluster, each O(log n) or so in few
 dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up O(n^2) pairs. Memory, beside the
-points: about 60 + 30 p bytes a cluster; methods that need all points of their clusters take 50 + 35 p more.
+points: about 70 + 45 p bytes a cluster.
 
 Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
 implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 2000 (postponed searches, lower bounds).
@@ -28,7 +28,7 @@ from libc.stdint cimport int32_t, uint32_t
 from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.cluster_tree cimport (
     TREE_LEAF, TREE_MEASURED, cluster_tree, tree_box_size, tree_collect, tree_depth, tree_fill, tree_fit_nodes,
-    tree_row_size, tree_rule, tree_split,
+    tree_has_lows, tree_list, tree_row_size, tree_rule, tree_split,
 )
 
 
@@ -51,22 +51,20 @@ cdef extern from "hierarchy/members.h" nogil:
         ptrdiff_t p
         ptrdiff_t stride
         double* columns
-        double* weights
-        double* spare
         double* boxes
         int32_t* begin
         int32_t* end
         int32_t* next
-        double* factor
         int32_t* first
         int32_t* last
+        double* factor
         double* total
-        double* extents
         int (*interrupted)(void* owner) noexcept nogil
         void* owner
 
     void members_fit(members* m, ptrdiff_t n) noexcept
-    void members_gather(members* m, const double* rows, ptrdiff_t clusters) noexcept
+    ptrdiff_t members_columns(members_measure measure, ptrdiff_t p) noexcept
+    void members_gather(members* m, const int32_t* ids, ptrdiff_t clusters, double* to) noexcept
 
 
 cdef extern from "hierarchy/vectors.h" nogil:
@@ -89,9 +87,10 @@ cdef extern from "hierarchy/vectors.h" nogil:
         uint32_t* versions
         uint32_t* seen
 
-    ctypedef struct tree_nearest:
+    ctypedef struct merging_pair:
         double distance
         int32_t id
+        int32_t nearest
 
     double merging_measure(const void* context, int32_t a, int32_t b, double enough) noexcept
     tree_rule merging_rule(vector_method method) noexcept
@@ -101,9 +100,9 @@ cdef extern from "hierarchy/vectors.h" nogil:
     int32_t merging_unite(merging* m, int32_t a, int32_t b) noexcept
     ptrdiff_t merging_disappoint(merging* m, int32_t a, int32_t b, int32_t merged, int32_t* queries,
                                  ptrdiff_t count) noexcept
-    void merging_sink(tree_nearest* heap, ptrdiff_t size, ptrdiff_t at) noexcept
-    void merging_search_top(merging* m, int32_t id, tree_nearest* heap, ptrdiff_t size) noexcept
-    bint merging_outdated(const merging* m, tree_nearest entry) noexcept
+    void merging_sink(merging_pair* heap, ptrdiff_t size, ptrdiff_t at) noexcept
+    void merging_search_top(merging* m, int32_t id, merging_pair* heap, ptrdiff_t size) noexcept
+    bint merging_outdated(const merging* m, merging_pair entry) noexcept
 
 
 cdef enum:
@@ -111,8 +110,8 @@ cdef enum:
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
     FEW = 4096  # clusters so large that, measured on their points, two are worth waking another thread
-    # Centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart than 1e-6 R less than the
-    # 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
+    # Where clusters are measured, centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart
+    # than 1e-6 R less than the 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
     SLACK_BITS = 70
 
 
@@ -149,13 +148,15 @@ cdef class Merging:
         leaves = (<ptrdiff_t>1) << self.m.tree.depth
         cdef size_t boxes = padded(2 * leaves * tree_box_size(p) * sizeof(double))
         cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
+        cdef size_t lows = padded(leaves * p * TREE_LEAF * sizeof(double)) if tree_has_lows(self.m.tree.rule) else 0
         cdef size_t ids = padded(leaves * TREE_LEAF * sizeof(int32_t))
-        cdef size_t rows = padded(n * tree_row_size(p) * sizeof(double))
-        cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
-        cdef char* at = <char*>scratch_allocate(boxes + blocks + ids + rows + 2 * reals + 8 * ints)
+        # Rows are n to begin with, then, with lows, half as many at most.
+        cdef size_t reals = padded(n * sizeof(double)), rows = tree_row_size(p, False) * reals, ints = padded(n * sizeof(int32_t))
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + lows + ids + rows + 2 * reals + 8 * ints)
         self.memory = at
         self.m.tree.boxes, at = <double*>at, at + boxes
         self.m.tree.blocks, at = <double*>at, at + blocks
+        self.m.tree.lows, at = <double*>at if lows else NULL, at + lows
         self.m.tree.ids, at = <int32_t*>at, at + ids
         self.rows, at = <double*>at, at + rows
         self.m.weights, self.m.distances, at = <double*>at, <double*>(at + reals), at + 2 * reals
@@ -171,7 +172,7 @@ cdef class Merging:
                 row[c] = points[i, c]
             row[p] = 1 / weights[i] if method == VECTOR_WARD else 0
             row[p + 1] = i
-            row += tree_row_size(p)
+            row += tree_row_size(p, False)
             self.m.weights[i] = weights[i]
             self.m.nearest[i] = self.m.first_admirer[i] = NOBODY
             self.m.versions[i] = 0
@@ -187,27 +188,26 @@ cdef class Merging:
         cdef ptrdiff_t n = self.n, p = self.m.tree.p, i, c
         cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
         cdef size_t boxes = padded((n // TREE_LEAF + 1) * 2 * p * sizeof(double))
-        cdef size_t extents = padded(2 * p * n * sizeof(double))
-        cdef char* at = <char*>scratch_allocate((2 * p + 4) * reals + boxes + extents + 5 * ints)
         cdef members* m = &self.m.members
         cdef double largest = 0
-        self.members_memory = at
         m.measure = MEMBERS_FARTHEST if self.m.method == VECTOR_COMPLETE else MEMBERS_MEAN
+        # Points and rows change places: there must be room for half as many rows, to which the first build comes down.
+        cdef size_t columns = max(members_columns(m.measure, p), (tree_row_size(p, False) + 1) // 2) * reals
+        cdef size_t sums = 2 * reals if m.measure == MEMBERS_MEAN else 0
+        cdef char* at = <char*>scratch_allocate(columns + boxes + sums + 5 * ints)
+        self.members_memory = at
         m.p, m.stride = p, reals // sizeof(double)
-        m.columns, m.weights, at = <double*>at, <double*>(at + p * reals), at + (p + 1) * reals
-        m.spare, at = <double*>at, at + (p + 1) * reals
-        m.factor, m.total, at = <double*>at, <double*>(at + reals), at + 2 * reals
-        m.boxes, m.extents, at = <double*>at, <double*>(at + boxes), at + boxes + extents
+        m.columns, m.boxes, at = <double*>at, <double*>(at + columns), at + columns + boxes
+        m.factor, m.total, at = <double*>at, <double*>(at + reals), at + sums
         m.begin, m.end, m.next = <int32_t*>at, <int32_t*>(at + ints), <int32_t*>(at + 2 * ints)
         m.first, m.last = <int32_t*>(at + 3 * ints), <int32_t*>(at + 4 * ints)
         for i in range(n):
             for c in range(p):
                 m.columns[c * m.stride + i] = points[i, c]
-                m.extents[i * 2 * p + c] = m.extents[i * 2 * p + p + c] = points[i, c]
                 largest = max(largest, abs(points[i, c]))
-            m.weights[i] = 1 if merging_halves(self.m.method) else self.m.weights[i]
-            m.factor[i] = 1
-            m.total[i] = m.weights[i]
+            if m.measure == MEMBERS_MEAN:
+                m.factor[i], m.total[i] = 1, 1 if merging_halves(self.m.method) else self.m.weights[i]
+                m.columns[p * m.stride + i] = m.total[i]
             m.begin[i], m.end[i], m.next[i] = <int32_t>i, <int32_t>(i + 1), -1
             m.first[i] = m.last[i] = <int32_t>i
         members_fit(m, n)
@@ -216,22 +216,26 @@ cdef class Merging:
         self.m.tree.slack = ldexp(largest * largest * p, -SLACK_BITS)
         return 0
 
-    cdef int _build(self, ptrdiff_t n) except -1:
+    cdef int _build(self, ptrdiff_t n, bint with_lows) except -1:
         """The tree of the n clusters in `rows`."""
         cdef ptrdiff_t level, node, depth = tree_depth(n)
+        cdef double* columns
         cdef int threads = 1 if n < SERIAL * TREE_LEAF else self.n_threads
         self.m.tree.depth = depth
         for level in range(depth):
             with nogil:
                 for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic"):
-                    tree_split(self.rows, self.m.tree.p, n, level, node)
+                    tree_split(self.rows, self.m.tree.p, n, level, node, with_lows)
             PyErr_CheckSignals()
         with nogil:
             for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
-                tree_fill(&self.m.tree, node, self.rows, n)
+                tree_fill(&self.m.tree, node, self.rows, n, with_lows)
             tree_fit_nodes(&self.m.tree)
             if self.m.tree.rule == TREE_MEASURED:
-                members_gather(&self.m.members, self.rows, n)
+                tree_list(&self.m.tree, self.others)
+                columns = self.m.members.columns
+                members_gather(&self.m.members, self.others, n, self.rows)
+                self.rows = columns
         self.alive = self.built = n
         return 0
 
@@ -240,7 +244,7 @@ cdef class Merging:
         return 2 * self.alive <= self.built
 
     cdef int _rebuild(self) except -1:
-        self._build(tree_collect(&self.m.tree, self.rows))
+        self._build(tree_collect(&self.m.tree, self.rows), self.m.tree.lows != NULL)
         return 0
 
     cdef int _search(self, ptrdiff_t count) except -1:
@@ -303,12 +307,9 @@ cdef class Merging:
 
     cdef ptrdiff_t _search_all_again(self) noexcept nogil:
         """Make queries of all clusters; how many there are."""
-        cdef ptrdiff_t count = tree_collect(&self.m.tree, self.rows), i
-        cdef int32_t cluster
+        cdef ptrdiff_t count = tree_list(&self.m.tree, self.queries), i
         for i in range(count):
-            cluster = <int32_t>self.rows[i * tree_row_size(self.m.tree.p) + self.m.tree.p + 1]
-            self.queries[i] = cluster
-            self.m.first_admirer[cluster] = NOBODY
+            self.m.first_admirer[self.queries[i]] = NOBODY
         return count
 
     def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights):
@@ -316,7 +317,7 @@ cdef class Merging:
         cdef ptrdiff_t count
         cdef double checked = seconds()
         self.pairs, self.heights = pairs, heights
-        self._build(self.n)
+        self._build(self.n, False)
         count = self._search_all_again()
         while self.alive > 1:
             self._search(count)
@@ -334,13 +335,13 @@ cdef class Merging:
     def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights):
         """Merge down to one cluster, the closest pair first; as `reciprocal`."""
         cdef ptrdiff_t i, size = self.n
-        cdef tree_nearest* heap = <tree_nearest*>scratch_allocate(self.n * sizeof(tree_nearest))
+        cdef merging_pair* heap = <merging_pair*>scratch_allocate(self.n * sizeof(merging_pair))
         self.pairs, self.heights = pairs, heights
         try:
-            self._build(self.n)
+            self._build(self.n, False)
             self._search(self._search_all_again())
             for i in range(self.n):
-                heap[i].distance, heap[i].id = self.m.distances[i], <int32_t>i
+                heap[i].distance, heap[i].id, heap[i].nearest = self.m.distances[i], <int32_t>i, self.m.nearest[i]
                 self.m.seen[i] = self.m.versions[self.m.nearest[i]]
             for i in range(self.n // 2, -1, -1):
                 merging_sink(heap, size, i)
@@ -353,9 +354,9 @@ cdef class Merging:
         finally:
             scratch_free(heap)
 
-    cdef ptrdiff_t _merge_closest(self, tree_nearest* heap, ptrdiff_t size, double deadline) noexcept nogil:
+    cdef ptrdiff_t _merge_closest(self, merging_pair* heap, ptrdiff_t size, double deadline) noexcept nogil:
         """Merge until the deadline, until the tree has to be built anew, or to the end; how many entries are left."""
-        cdef tree_nearest top
+        cdef merging_pair top
         cdef int32_t nearest, merged
         while self.alive > 1 and not self._sparse() and seconds() < deadline:
             top = heap[0]
