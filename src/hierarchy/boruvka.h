@@ -5,8 +5,9 @@
  * to one that is not any more is a lower bound. Only points whose bound is not above their component's shortest edge so
  * far are searched, within that edge's length.
  *
- * What a search finds does not depend on the length it is given, as long as that is enough: boxes are visited in an
- * order that does not depend on it either, and the first of equally near points counts.
+ * Edges are ordered by length, then by the lower id of their ends, then by the higher one; so no two are equal, and the
+ * spanning tree is the only one, whatever the tree of boxes looks like. Of equally near points a search finds the lowest
+ * id: the first by that order. A point's `extra` is its id, a box's bound the lowest of its points.
  */
 #ifndef FASTCLUSTER_EXT_BORUVKA_H
 #define FASTCLUSTER_EXT_BORUVKA_H
@@ -67,10 +68,14 @@ static inline void boruvka_node_components(boruvka *b) {
 /* -- searching -- */
 
 typedef struct {
-    const double *at; /* every TREE_LEAF-th value */
-    double distance; /* what is sought is nearer */
+    const double *at;    /* every TREE_LEAF-th value */
+    double distance, id; /* what is sought is nearer, or as near and of a lower id */
     int32_t slot, component;
 } boruvka_query;
+
+FC_INLINE int boruvka_before(double distance, double id, const boruvka_query *query) {
+    return distance < query->distance || (distance == query->distance && id < query->id);
+}
 
 FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *query, ptrdiff_t p) {
     const double *block = b->tree.blocks + leaf * (p + 1) * TREE_LEAF;
@@ -88,15 +93,18 @@ FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *que
     }
     for (; near; near &= near - 1) {
         const int l = __builtin_ctz(near);
-        if (squares[l] < query->distance && components[l] != query->component && components[l] >= 0) {
+        if (components[l] == query->component || components[l] < 0) continue;
+        if (boruvka_before(squares[l], block[p * TREE_LEAF + l], query)) {
             query->distance = squares[l];
+            query->id = block[p * TREE_LEAF + l];
             query->slot = (int32_t)(leaf * TREE_LEAF + l);
         }
     }
 }
 
-FC_INLINE int boruvka_worth(const boruvka *b, const boruvka_query *query, ptrdiff_t node, double gap) {
-    return gap < query->distance && b->uniform[node] != query->component;
+FC_INLINE int boruvka_worth(const boruvka *b, const boruvka_query *query, ptrdiff_t node, double gap, ptrdiff_t p) {
+    const double lowest = b->tree.boxes[node * tree_box_size(p) + 2 * p];
+    return boruvka_before(gap, lowest, query) && b->uniform[node] != query->component;
 }
 
 FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *query, ptrdiff_t p) {
@@ -109,8 +117,8 @@ FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *
             const double *left = b->tree.boxes + 2 * node * size, *right = left + size;
             const double to_left = tree_gap(left, query->at, p), to_right = tree_gap(right, query->at, p);
             const int near_right = to_right < to_left;
-            const int go_left = boruvka_worth(b, query, 2 * node, to_left);
-            const int go_right = boruvka_worth(b, query, 2 * node + 1, to_right);
+            const int go_left = boruvka_worth(b, query, 2 * node, to_left, p);
+            const int go_right = boruvka_worth(b, query, 2 * node + 1, to_right, p);
             if (go_left && go_right) {
                 stack[height] = 2 * node + !near_right;
                 gaps[height++] = near_right ? to_left : to_right;
@@ -126,7 +134,7 @@ FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *
             if (height == 0) return;
             node = stack[--height];
             gap = gaps[height];
-        } while (!(gap < query->distance));
+        } while (!boruvka_worth(b, query, node, gap, p));
     }
 }
 
@@ -136,17 +144,18 @@ FC_INLINE void boruvka_search_p(boruvka *b, ptrdiff_t slot, ptrdiff_t p) {
     boruvka_query query;
     query.at = b->tree.blocks + leaf * (p + 1) * TREE_LEAF + slot % TREE_LEAF;
     query.component = b->component[slot];
-    query.distance = nextafter(limit, INFINITY);
+    query.distance = limit;
+    query.id = INFINITY;
     query.slot = -1;
     if (b->uniform[leaves + leaf] != query.component) boruvka_scan(b, leaf, &query, p);
     for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
         const ptrdiff_t other = node ^ 1;
         if (b->uniform[other] == query.component) continue;
         const double gap = tree_gap(b->tree.boxes + other * size, query.at, p);
-        if (gap < query.distance) boruvka_descend(b, other, &query, p);
+        if (boruvka_worth(b, &query, other, gap, p)) boruvka_descend(b, other, &query, p);
     }
     b->nearest[slot] = query.slot;
-    b->distances[slot] = query.distance;
+    b->distances[slot] = query.slot >= 0 ? query.distance : nextafter(limit, INFINITY);
     if (query.slot >= 0) boruvka_propose(b, query.component, query.distance);
 }
 
@@ -168,6 +177,13 @@ static inline void boruvka_leaves(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
     case 5: boruvka_leaves_p(b, first, last, 5); break;
     default: boruvka_leaves_p(b, first, last, b->tree.p); break;
     }
+}
+
+/* Whether the edge from slot `one` to its nearest comes before that from `two`, which is as long. */
+static inline int boruvka_edge_before(const boruvka *b, ptrdiff_t one, ptrdiff_t two) {
+    const int32_t *ids = b->tree.ids, x = ids[one], y = ids[b->nearest[one]], u = ids[two], v = ids[b->nearest[two]];
+    const int32_t low = x < y ? x : y, other_low = u < v ? u : v;
+    return low != other_low ? low < other_low : (x ^ y ^ low) < (u ^ v ^ other_low);
 }
 
 /* What slots [first, last) know already: edges whose end has become one of their own component are forgotten. */

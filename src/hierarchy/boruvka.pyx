@@ -1,14 +1,13 @@
 """Single linkage of points in O(n) memory: Boruvka's minimum spanning tree over a tree of boxes.
 
 In every round each component of the forest finds its shortest edge to another one, and all these edges are added; the
-number of components falls by half at least. How a point's nearest foreign point is found, and remembered, is in
-boruvka.h. Of equally short edges of a component that of the first slot counts; an edge that would close a circle, which
-can only be one of several equally short ones, is left out.
+number of components falls by half at least. How a point's nearest foreign point is found, and remembered, and which of
+equally short edges counts, is in boruvka.h.
 
 Cost: O(n log n) or so in few dimensions; O(n^2) in many. Memory, beside the points: about 60 + 30 p bytes a point.
 
-Sources: O. Boruvka, "O jistem problemu minimalnim", 1926; W. B. March, P. Ram, A. G. Gray, "Fast Euclidean minimum spanning tree:
-algorithm, analysis, and applications", KDD 2010 (components of nodes, bounds by component).
+Sources: O. Boruvka, "O jistem problemu minimalnim", 1926; W. B. March, P. Ram, A. G. Gray, "Fast Euclidean minimum
+spanning tree: algorithm, analysis, and applications", KDD 2010 (components of nodes, bounds by component).
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -34,6 +33,7 @@ cdef extern from "hierarchy/boruvka.h" nogil:
 
     uint64_t boruvka_bits(double value) noexcept
     double boruvka_shortest(const boruvka* b, int32_t component) noexcept
+    bint boruvka_edge_before(const boruvka* b, ptrdiff_t one, ptrdiff_t two) noexcept
     void boruvka_leaf_component(boruvka* b, ptrdiff_t leaf) noexcept
     void boruvka_node_components(boruvka* b) noexcept
     void boruvka_leaves(boruvka* b, ptrdiff_t first, ptrdiff_t last) noexcept
@@ -54,7 +54,11 @@ cdef int32_t _root(int32_t* parent, int32_t node) noexcept nogil:
 
 
 cdef class SpanningTree:
-    """The minimum spanning tree of n points, and all memory for it. points: n x p, not too large to square, IN."""
+    """The minimum spanning tree of n points, and all memory for it.
+
+    points: n x p, not too large to square                                                      IN
+    progress: called now and then with how many edges there are, or None
+    """
 
     cdef:
         boruvka b
@@ -63,12 +67,13 @@ cdef class SpanningTree:
         int n_threads
         int32_t* parent
         int32_t* winner
+        object progress
         readonly ptrdiff_t rounds
 
-    def __cinit__(self, const double[:, ::1] points, int n_threads):
+    def __cinit__(self, const double[:, ::1] points, int n_threads, progress):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i
         self.memory = NULL
-        self.n, self.n_threads = n, n_threads
+        self.n, self.n_threads, self.progress = n, n_threads, progress
         self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_POINTS, p, tree_depth(n)
         self.b.tree.lows = NULL
         self.leaves = (<ptrdiff_t>1) << self.b.tree.depth
@@ -113,7 +118,7 @@ cdef class SpanningTree:
                     row = rows + i * tree_row_size(p, False)
                     for c in range(p):
                         row[c] = points[i, c]
-                    row[p] = 0
+                    row[p] = i
                     row[p + 1] = i
             for level in range(self.b.tree.depth):
                 with nogil:
@@ -129,7 +134,7 @@ cdef class SpanningTree:
         return 0
 
     cdef int _find_shortest(self) except -1:
-        """The shortest edge of every component: its length, and the first slot that has it, in `winner`."""
+        """The shortest edge of every component: its length, and the slot at one end of it, in `winner`."""
         cdef ptrdiff_t i, first, last, chunk, chunks, slice = SLICE * self.n_threads
         cdef int32_t component
         cdef uint64_t infinite = boruvka_bits(INFINITY)
@@ -148,11 +153,14 @@ cdef class SpanningTree:
                 for chunk in prange(chunks, num_threads=self.n_threads, schedule="dynamic"):
                     boruvka_leaves(&self.b, first + chunk * LEAVES, min(first + (chunk + 1) * LEAVES, last))
             PyErr_CheckSignals()
+            if self.progress is not None:
+                self.progress(self.n - self.components)
         with nogil:
             for i in range(self.slots):
                 component = self.b.component[i]
-                if (self.b.nearest[i] >= 0 and self.winner[component] < 0
-                        and self.b.distances[i] == boruvka_shortest(&self.b, component)):
+                if self.b.nearest[i] < 0 or self.b.distances[i] != boruvka_shortest(&self.b, component):
+                    continue
+                if self.winner[component] < 0 or boruvka_edge_before(&self.b, i, self.winner[component]):
                     self.winner[component] = <int32_t>i
         return 0
 

@@ -120,6 +120,7 @@ cdef class Merging:
 
     points: n x p, all distinct and not too large to square                            IN
     weights: n, positive
+    progress: called now and then with how many merges have been made, or None
     """
 
     cdef:
@@ -133,15 +134,17 @@ cdef class Merging:
         int32_t* others
         int32_t[:, ::1] pairs
         double[::1] heights
+        int32_t[::1] rounds_of
         readonly ptrdiff_t searches, rounds
         double checked
         bint stopped
-        object interruption
+        object progress, interruption
 
-    def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads):
+    def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads,
+                  progress):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, c, leaves
         self.memory = self.members_memory = NULL
-        self.n, self.n_threads = n, n_threads
+        self.n, self.n_threads, self.progress = n, n_threads, progress
         self.m.tree.p, self.m.tree.depth = p, tree_depth(n)
         self.m.method = <vector_method>method
         self.m.tree.rule = merging_rule(self.m.method)
@@ -150,8 +153,9 @@ cdef class Merging:
         cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
         cdef size_t lows = padded(leaves * p * TREE_LEAF * sizeof(double)) if tree_has_lows(self.m.tree.rule) else 0
         cdef size_t ids = padded(leaves * TREE_LEAF * sizeof(int32_t))
-        # Rows are n to begin with, then, with lows, half as many at most.
-        cdef size_t reals = padded(n * sizeof(double)), rows = tree_row_size(p, False) * reals, ints = padded(n * sizeof(int32_t))
+        cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
+        # There are n rows to begin with, and half as many, with lows, at most when the tree is built again.
+        cdef size_t rows = tree_row_size(p, False) * reals
         cdef char* at = <char*>scratch_allocate(boxes + blocks + lows + ids + rows + 2 * reals + 8 * ints)
         self.memory = at
         self.m.tree.boxes, at = <double*>at, at + boxes
@@ -270,7 +274,15 @@ cdef class Merging:
                     merging_search(&self.m, self.queries + first + chunk * queries,
                                    min(queries, last - first - chunk * queries))
             self._raise()
-            PyErr_CheckSignals()
+            self._look_up()
+        return 0
+
+    cdef int _look_up(self) except -1:
+        """Honour Ctrl-C, and say how far it has come."""
+        self.checked = seconds()
+        PyErr_CheckSignals()
+        if self.progress is not None:
+            self.progress(self.merged)
         return 0
 
     cdef int _raise(self) except -1:
@@ -282,6 +294,7 @@ cdef class Merging:
 
     cdef void _record(self, int32_t a, int32_t b, double height) noexcept nogil:
         self.pairs[0, self.merged], self.pairs[1, self.merged], self.heights[self.merged] = a, b, height
+        self.rounds_of[self.merged] = <int32_t>self.rounds
         self.merged += 1
         self.alive -= 1
 
@@ -312,11 +325,15 @@ cdef class Merging:
             self.m.first_admirer[self.queries[i]] = NOBODY
         return count
 
-    def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights):
-        """Merge down to one cluster; pairs (2 x (n - 1)) get the ids of both, heights (n - 1) the dissimilarities."""
+    def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights, int32_t[::1] rounds):
+        """Merge down to one cluster.
+
+        pairs: 2 x (n - 1), the ids of both clusters of each merge                                  OUT
+        heights: n - 1, their dissimilarities                                                       OUT
+        rounds: n - 1, ascending, the same for pairs that merged at once                            OUT
+        """
         cdef ptrdiff_t count
-        cdef double checked = seconds()
-        self.pairs, self.heights = pairs, heights
+        self.pairs, self.heights, self.rounds_of = pairs, heights, rounds
         self._build(self.n, False)
         count = self._search_all_again()
         while self.alive > 1:
@@ -328,15 +345,14 @@ cdef class Merging:
             if count == 0:
                 count = self._search_all_again()
             self.rounds += 1
-            if seconds() - checked > 0.02:
-                PyErr_CheckSignals()
-                checked = seconds()
+            if seconds() - self.checked > 0.02:
+                self._look_up()
 
-    def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights):
-        """Merge down to one cluster, the closest pair first; as `reciprocal`."""
+    def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights, int32_t[::1] rounds):
+        """Merge down to one cluster, the closest pair first; as `reciprocal`, but all in round 0."""
         cdef ptrdiff_t i, size = self.n
         cdef merging_pair* heap = <merging_pair*>scratch_allocate(self.n * sizeof(merging_pair))
-        self.pairs, self.heights = pairs, heights
+        self.pairs, self.heights, self.rounds_of = pairs, heights, rounds
         try:
             self._build(self.n, False)
             self._search(self._search_all_again())
@@ -350,7 +366,7 @@ cdef class Merging:
                     size = self._merge_closest(heap, size, seconds() + 0.02)
                 if self._sparse():
                     self._rebuild()
-                PyErr_CheckSignals()
+                self._look_up()
         finally:
             scratch_free(heap)
 
@@ -387,9 +403,8 @@ cdef int _interrupted(void* owner) noexcept nogil:
     if seconds() - (<Merging>owner).checked < 0.02:
         return (<Merging>owner).stopped
     with gil:
-        (<Merging>owner).checked = seconds()
         try:
-            PyErr_CheckSignals()
+            (<Merging>owner)._look_up()
         except BaseException as error:
             (<Merging>owner).interruption = error
             (<Merging>owner).stopped = True
