@@ -117,8 +117,8 @@ def link_points(
 ) -> _Floats:
     """Return Z of at least two points: (n, p) finite; weights: (n,) positive, or None for ones."""
     kind = _VECTOR[method, metric]
-    pairs, heights, ties = _merge(values, method, kind, weights, n_threads, _Reporter(callback, len(values) - 1))
-    tree = as_linkage(pairs, heights, ordered=kind.run != "closest_first", ties=ties)
+    pairs, heights, rounds = _merge(values, method, kind, weights, n_threads, _Reporter(callback, len(values) - 1))
+    tree = as_linkage(pairs, heights, ordered=kind.run != "closest_first", rounds=rounds)
     if callback is not None:
         callback(LinkageStep(len(tree), len(tree)))
     return tree
@@ -142,11 +142,11 @@ class _Reporter:
 
 def _merge(
     values: Array, method: str, kind: _Vector, weights: _Floats | None, n_threads: int, report: _Reporter
-) -> tuple[npt.NDArray[np.int32], _Floats, npt.NDArray[np.int64]]:
-    """Return pairs (2, n - 1), an observation of both clusters of every merge, heights (n - 1), and ties (n - 1).
+) -> tuple[npt.NDArray[np.int32], _Floats, npt.NDArray[np.int32]]:
+    """Return pairs (2, n - 1), an observation of both clusters of every merge, heights (n - 1), and rounds (n - 1).
 
-    Merges at the same height are to be made in the order of ties. What is merged first comes first where the closest
-    pair always does, and then nothing is to be sorted; otherwise merges come in no particular order.
+    Of merges at the same height those of an earlier round come first, in each round those of lower observations. What
+    is merged first comes first where the closest pair always does; otherwise merges come in no particular order.
     """
     points, scale = _scaled(values)
     n = len(points)
@@ -157,8 +157,6 @@ def _merge(
     progress = None if report.callback is None else report
     if kind.run == "edges":
         _kernels.load("boruvka").SpanningTree(points, n_threads, progress).edges(pairs, squares)
-        pairs.sort(axis=0)
-        ties = pairs[0].astype(np.int64) << 32 | pairs[1]
     else:
         sizes, weight_scale = _scaled_weights(np.ones(n) if weights is None or not kind.weighted else weights)
         first = np.empty(n, np.int32)
@@ -179,8 +177,6 @@ def _merge(
             del merging
             pairs[:, repeats:] = distinct[found]
             rounds[repeats:] += 1
-        ties = rounds.astype(np.int64) << 32 | pairs.min(axis=0)
-        ties[:repeats] = pairs[1, :repeats]
     with np.errstate(over="ignore"):
         if kind.squared:
             squares /= scale
@@ -190,20 +186,21 @@ def _merge(
         squares /= scale
     if not np.isfinite(squares).all():
         raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
-    return pairs, squares, ties
+    return pairs, squares, rounds
 
 
 def as_linkage(
-    pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool, ties: npt.NDArray[np.int64] | None = None
+    pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool, rounds: npt.NDArray[np.int32] | None = None
 ) -> _Floats:
     """Return Z from an observation of each of the two clusters of every merge.
 
-    Sorted by height, if `ordered`, and equal heights by `ties`, or as they are.
+    Sorted by height, if `ordered`; equal heights as they are, or by rounds, lower and higher observation.
     """
-    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
-    if ordered and ties is not None and (np.diff(heights[order]) == 0).any():
-        by_ties = np.argsort(ties)
-        order = by_ties[np.argsort(heights[by_ties], kind="stable")]
+    order = np.argsort(heights) if ordered else np.arange(len(heights))
+    if ordered and (np.diff(heights[order]) == 0).any():
+        order = np.argsort(heights, kind="stable")
+        if rounds is not None:
+            order = np.lexsort((pairs.max(axis=0), pairs.min(axis=0), rounds, heights))
     tree = np.empty((len(heights), 4))
     tree[:, 2] = heights[order]
     _kernels.load("trees").label_merges(pairs, order, tree)
