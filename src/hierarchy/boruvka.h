@@ -68,6 +68,7 @@ static inline void boruvka_node_components(boruvka *b) {
 /* -- searching -- */
 
 typedef struct {
+    const boruvka *b;
     const double *at;    /* every TREE_LEAF-th value */
     double distance, id; /* what is sought is nearer, or as near and of a lower id */
     int32_t slot, component;
@@ -102,58 +103,31 @@ FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *que
     }
 }
 
-FC_INLINE int boruvka_worth(const boruvka *b, const boruvka_query *query, ptrdiff_t node, double gap, ptrdiff_t p) {
-    const double lowest = b->tree.boxes[node * tree_box_size(p) + 2 * p];
-    return boruvka_before(gap, lowest, query) && b->uniform[node] != query->component;
+FC_INLINE int boruvka_worth(const void *search, ptrdiff_t node, double gap, tree_rule rule, ptrdiff_t p) {
+    (void)rule;
+    const boruvka_query *query = search;
+    const double lowest = query->b->tree.boxes[node * tree_box_size(p) + 2 * p];
+    return boruvka_before(gap, lowest, query) && query->b->uniform[node] != query->component;
 }
 
-FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *query, ptrdiff_t p) {
-    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth;
-    ptrdiff_t stack[TREE_MOST_DEPTH];
-    double gaps[TREE_MOST_DEPTH], gap;
-    int height = 0;
-    for (;;) {
-        while (node < leaves) {
-            const double *left = b->tree.boxes + 2 * node * size, *right = left + size;
-            const double to_left = tree_gap(left, query->at, p), to_right = tree_gap(right, query->at, p);
-            const int near_right = to_right < to_left;
-            const int go_left = boruvka_worth(b, query, 2 * node, to_left, p);
-            const int go_right = boruvka_worth(b, query, 2 * node + 1, to_right, p);
-            if (go_left && go_right) {
-                stack[height] = 2 * node + !near_right;
-                gaps[height++] = near_right ? to_left : to_right;
-                node = 2 * node + near_right;
-            } else if (go_left || go_right) {
-                node = 2 * node + go_right;
-            } else {
-                break;
-            }
-        }
-        if (node >= leaves) boruvka_scan(b, node - leaves, query, p);
-        do {
-            if (height == 0) return;
-            node = stack[--height];
-            gap = gaps[height];
-        } while (!boruvka_worth(b, query, node, gap, p));
-    }
+FC_INLINE void boruvka_visit(void *search, ptrdiff_t leaf, tree_rule rule, ptrdiff_t p) {
+    (void)rule;
+    boruvka_query *query = search;
+    boruvka_scan(query->b, leaf, query, p);
 }
 
 FC_INLINE void boruvka_search_p(boruvka *b, ptrdiff_t slot, ptrdiff_t p) {
-    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth, leaf = slot / TREE_LEAF;
+    const ptrdiff_t leaves = (ptrdiff_t)1 << b->tree.depth, leaf = slot / TREE_LEAF;
     const double limit = boruvka_shortest(b, b->component[slot]);
     boruvka_query query;
+    query.b = b;
     query.at = b->tree.blocks + leaf * (p + 1) * TREE_LEAF + slot % TREE_LEAF;
     query.component = b->component[slot];
     query.distance = limit;
     query.id = INFINITY;
     query.slot = -1;
     if (b->uniform[leaves + leaf] != query.component) boruvka_scan(b, leaf, &query, p);
-    for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
-        const ptrdiff_t other = node ^ 1;
-        if (b->uniform[other] == query.component) continue;
-        const double gap = tree_gap(b->tree.boxes + other * size, query.at, p);
-        if (boruvka_worth(b, &query, other, gap, p)) boruvka_descend(b, other, &query, p);
-    }
+    tree_climb(&b->tree, leaf, query.at, &query, boruvka_worth, boruvka_visit, TREE_POINTS, p);
     b->nearest[slot] = query.slot;
     b->distances[slot] = query.slot >= 0 ? query.distance : nextafter(limit, INFINITY);
     if (query.slot >= 0) boruvka_propose(b, query.component, query.distance);

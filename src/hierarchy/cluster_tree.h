@@ -301,6 +301,7 @@ static inline ptrdiff_t tree_collect(const cluster_tree *tree, double *rows) {
 
 /* One search: of the cluster `id` at `point` and `low` (every TREE_LEAF-th value) for its nearest. */
 typedef struct {
+    const cluster_tree *tree;
     const double *point, *low;
     double extra, limit; /* limit: what a squared distance is held against, see tree_limit */
     int32_t id;
@@ -374,21 +375,24 @@ FC_INLINE void tree_scan(const cluster_tree *tree, ptrdiff_t leaf, tree_query *q
     }
 }
 
-/* Everything below `top` that may be nearer: the nearer child first. */
-FC_INLINE void tree_descend(const cluster_tree *tree, ptrdiff_t top, double gap, tree_query *query, tree_rule rule,
-                            ptrdiff_t p) {
+/* What a walk through the boxes asks: whether anything in this one, so far off, may be nearer; and tells: a leaf. */
+typedef int (*tree_worth)(const void *search, ptrdiff_t node, double gap, tree_rule rule, ptrdiff_t p);
+typedef void (*tree_visit)(void *search, ptrdiff_t leaf, tree_rule rule, ptrdiff_t p);
+
+/* Everything below `top` that is worth it: the nearer child first. */
+FC_INLINE void tree_descend(const cluster_tree *tree, ptrdiff_t top, const double *point, void *search, tree_worth worth,
+                            tree_visit visit, tree_rule rule, ptrdiff_t p) {
     const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << tree->depth;
-    ptrdiff_t stack[TREE_MOST_DEPTH];
-    double gaps[TREE_MOST_DEPTH];
+    ptrdiff_t stack[TREE_MOST_DEPTH], node = top;
+    double gaps[TREE_MOST_DEPTH], gap;
     int height = 0;
-    ptrdiff_t node = top;
     for (;;) {
         while (node < leaves) {
             const double *left = tree->boxes + 2 * node * size, *right = left + size;
-            const double to_left = tree_gap(left, query->point, p), to_right = tree_gap(right, query->point, p);
+            const double to_left = tree_gap(left, point, p), to_right = tree_gap(right, point, p);
             const int near_right = to_right < to_left;
-            const int go_left = tree_within(rule, query, to_left, left[2 * p]);
-            const int go_right = tree_within(rule, query, to_right, right[2 * p]);
+            const int go_left = worth(search, 2 * node, to_left, rule, p);
+            const int go_right = worth(search, 2 * node + 1, to_right, rule, p);
             if (go_left && go_right) {
                 stack[height] = 2 * node + !near_right;
                 gaps[height++] = near_right ? to_left : to_right;
@@ -399,31 +403,46 @@ FC_INLINE void tree_descend(const cluster_tree *tree, ptrdiff_t top, double gap,
                 break;
             }
         }
-        if (node >= leaves) tree_scan(tree, node - leaves, query, rule, p);
+        if (node >= leaves) visit(search, node - leaves, rule, p);
         do {
             if (height == 0) return;
             node = stack[--height];
             gap = gaps[height];
-        } while (!tree_within(rule, query, gap, tree->boxes[node * size + 2 * p]));
+        } while (!worth(search, node, gap, rule, p));
     }
 }
 
+/* From a leaf's siblings up to the root: what is nearest is most often near in the tree. */
+FC_INLINE void tree_climb(const cluster_tree *tree, ptrdiff_t leaf, const double *point, void *search, tree_worth worth,
+                          tree_visit visit, tree_rule rule, ptrdiff_t p) {
+    for (ptrdiff_t node = ((ptrdiff_t)1 << tree->depth) + leaf; node > 1; node /= 2) {
+        const ptrdiff_t other = node ^ 1;
+        const double gap = tree_gap(tree->boxes + other * tree_box_size(p), point, p);
+        if (worth(search, other, gap, rule, p)) tree_descend(tree, other, point, search, worth, visit, rule, p);
+    }
+}
+
+FC_INLINE int tree_query_worth(const void *search, ptrdiff_t node, double gap, tree_rule rule, ptrdiff_t p) {
+    const tree_query *query = search;
+    return tree_within(rule, query, gap, query->tree->boxes[node * tree_box_size(p) + 2 * p]);
+}
+
+FC_INLINE void tree_query_visit(void *search, ptrdiff_t leaf, tree_rule rule, ptrdiff_t p) {
+    tree_query *query = search;
+    tree_scan(query->tree, leaf, query, rule, p);
+}
+
 FC_INLINE void tree_search_p(const cluster_tree *tree, tree_query *query, tree_rule rule, ptrdiff_t p) {
-    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << tree->depth;
     const ptrdiff_t leaf = tree->place[query->id] / TREE_LEAF;
     query->limit = tree_limit(tree, rule, query->best.distance);
     tree_scan(tree, leaf, query, rule, p);
-    /* From the cluster's own leaf up: what is nearest is most often near in the tree. */
-    for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
-        const double *box = tree->boxes + (node ^ 1) * size;
-        const double gap = tree_gap(box, query->point, p);
-        if (tree_within(rule, query, gap, box[2 * p])) tree_descend(tree, node ^ 1, gap, query, rule, p);
-    }
+    tree_climb(tree, leaf, query->point, query, tree_query_worth, tree_query_visit, rule, p);
 }
 
 /* The nearest to cluster `id`, or `known` if nothing is nearer. */
 static inline tree_nearest tree_search(const cluster_tree *tree, int32_t id, tree_nearest known) {
     tree_query query;
+    query.tree = tree;
     query.point = tree_point(tree, id);
     query.low = tree->lows ? tree_low(tree, id) : NULL;
     query.extra = query.point[tree->p * TREE_LEAF];
