@@ -4,6 +4,10 @@
  * distances are weighted means over all pairs. Points are kept by column, those of a cluster in a few runs: whenever the
  * tree of clusters is built anew, all runs of a cluster become one; in between, clusters that merge append their lists of runs.
  *
+ * In the end there are few clusters, but each has many points, and every pair of clusters is sooner or later wanted. So
+ * the means of all pairs are added up once, as soon as there is room for them in memory that is not needed any more;
+ * those of merged clusters follow from them (`known`), and nobody asks for points again.
+ *
  * Sums go to TREE_LEAF lanes, whatever the instruction set, and over the clusters in the order of their ids; so a
  * dissimilarity is the same seen from both sides, and in every build.
  */
@@ -28,6 +32,10 @@ typedef struct {
     int32_t *first, *last; /* runs */
     /* Of MEMBERS_MEAN: what the weights of a run are to be multiplied by; the weight of a cluster. */
     double *factor, *total;
+    /* Of MEMBERS_MEAN, in the end: the means of all pairs of `ranks` clusters, the i-th row those of rank i and lower
+     * ones. `begin` is then the rank of a cluster. */
+    double *known;
+    ptrdiff_t ranks;
     /* Called now and then while many pairs are added up; if it says so, the rest does not matter any more. */
     int (*interrupted)(void *owner);
     void *owner;
@@ -202,21 +210,79 @@ FC_INLINE double members_mean_p(const members *m, int32_t a, int32_t b, ptrdiff_
     return sum / (m->total[a] * m->total[b]);
 }
 
-FC_INLINE double members_between_p(const members *m, int32_t a, int32_t b, double enough, ptrdiff_t p) {
-    if (m->measure == MEMBERS_FARTHEST) return members_farthest_p(m, a, b, enough, p);
-    const double mean = members_mean_p(m, a, b, p);
-    return mean * mean;
+static inline double members_mean(const members *m, int32_t a, int32_t b) {
+    switch (m->p) {
+    case 1: return members_mean_p(m, a, b, 1);
+    case 2: return members_mean_p(m, a, b, 2);
+    case 3: return members_mean_p(m, a, b, 3);
+    case 4: return members_mean_p(m, a, b, 4);
+    default: return members_mean_p(m, a, b, m->p);
+    }
 }
+
+/* -- all means of few clusters -- */
+
+/* So many pairs find room in two numbers a point. */
+static inline ptrdiff_t members_few(ptrdiff_t n) {
+    ptrdiff_t few = (ptrdiff_t)sqrt(4.0 * (double)n);
+    return few * (few - 1) / 2 <= 2 * n ? few : few - 1;
+}
+
+/* Orders clusters, each a single run, by the number of their points: the longest sums come first. */
+static inline void members_rank(const members *m, int32_t *ids, ptrdiff_t count) {
+    for (ptrdiff_t i = 1; i < count; i++) {
+        const int32_t id = ids[i], size = m->end[id] - m->begin[id];
+        ptrdiff_t at = i;
+        for (; at > 0 && m->end[ids[at - 1]] - m->begin[ids[at - 1]] < size; at--) ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+}
+
+FC_INLINE double *members_place(double *known, ptrdiff_t i, ptrdiff_t j) {
+    return i > j ? known + i * (i - 1) / 2 + j : known + j * (j - 1) / 2 + i;
+}
+
+/* The means of the cluster of rank i and all of lower rank. */
+static inline void members_measure_rank(const members *m, const int32_t *ids, ptrdiff_t i, double *known) {
+    for (ptrdiff_t j = 0; j < i && !m->interrupted(m->owner); j++) {
+        const int32_t a = ids[i] < ids[j] ? ids[i] : ids[j], b = ids[i] < ids[j] ? ids[j] : ids[i];
+        *members_place(known, i, j) = members_mean(m, a, b);
+    }
+}
+
+/* From now on means are known; points are not looked at any more. */
+static inline void members_know(members *m, const int32_t *ids, ptrdiff_t count, double *known) {
+    m->known = known;
+    m->ranks = count;
+    for (ptrdiff_t i = 0; i < count; i++) m->begin[ids[i]] = (int32_t)i;
+}
+
+/* The means of a cluster that a and b have become, in the place of `merged`; those of clusters that are gone do not
+ * matter. */
+static inline void members_unite_known(members *m, int32_t a, int32_t b, int32_t merged, double share) {
+    const ptrdiff_t one = m->begin[a], two = m->begin[b];
+    for (ptrdiff_t i = 0; i < m->ranks; i++) {
+        if (i == one || i == two) continue;
+        const double mean = share * *members_place(m->known, one, i) + (1 - share) * *members_place(m->known, two, i);
+        *members_place(m->known, m->begin[merged], i) = mean;
+    }
+}
+
+/* -- both -- */
 
 /* The square of the dissimilarity of two clusters, or anything above `enough` if it is above that. */
 static inline double members_between(const members *m, int32_t one, int32_t two, double enough) {
     const int32_t a = one < two ? one : two, b = one < two ? two : one;
+    if (m->measure == MEMBERS_MEAN) {
+        const double mean = m->known ? *members_place(m->known, m->begin[a], m->begin[b]) : members_mean(m, a, b);
+        return mean * mean;
+    }
     switch (m->p) {
-    case 1: return members_between_p(m, a, b, enough, 1);
-    case 2: return members_between_p(m, a, b, enough, 2);
-    case 3: return members_between_p(m, a, b, enough, 3);
-    case 4: return members_between_p(m, a, b, enough, 4);
-    default: return members_between_p(m, a, b, enough, m->p);
+    case 1: return members_farthest_p(m, a, b, enough, 1);
+    case 2: return members_farthest_p(m, a, b, enough, 2);
+    case 3: return members_farthest_p(m, a, b, enough, 3);
+    case 4: return members_farthest_p(m, a, b, enough, 4);
+    default: return members_farthest_p(m, a, b, enough, m->p);
     }
 }
 
@@ -225,12 +291,14 @@ static inline double members_between(const members *m, int32_t one, int32_t two,
 /* Clusters a and b become one, of id `merged`, which is one of theirs. halves: they count alike, whatever they weigh. */
 static inline void members_unite(members *m, int32_t a, int32_t b, int32_t merged, int halves) {
     const int32_t both[2] = {a, b}, first = m->first[a], last = m->last[b];
+    if (m->known) members_unite_known(m, a, b, merged, halves ? 0.5 : m->total[a] / (m->total[a] + m->total[b]));
     if (m->measure == MEMBERS_MEAN) {
-        for (int i = 0; i < 2 && halves; i++) {
+        for (int i = 0; i < 2 && halves && !m->known; i++) {
             for (int32_t run = m->first[both[i]]; run >= 0; run = m->next[run]) m->factor[run] *= 0.5;
         }
         m->total[merged] = halves ? 1 : m->total[a] + m->total[b];
     }
+    if (m->known) return;
     m->next[m->last[a]] = m->first[b];
     m->first[merged] = first;
     m->last[merged] = last;

@@ -12,7 +12,7 @@ these distances is the least of all. A cluster whose nearest has merged keeps th
 searched again when that becomes the least.
 
 Cost: for points spread like the colors of photographs three to five searches a cluster, each O(log n) or so in few
-dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up O(n^2) pairs. Memory, beside the
+dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up every pair of points, a few times. Memory, beside the
 points: about 70 + 45 p bytes a cluster.
 
 Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
@@ -59,10 +59,15 @@ cdef extern from "hierarchy/members.h" nogil:
         int32_t* last
         double* factor
         double* total
+        double* known
         int (*interrupted)(void* owner) noexcept nogil
         void* owner
 
     void members_fit(members* m, ptrdiff_t n) noexcept
+    ptrdiff_t members_few(ptrdiff_t n) noexcept
+    void members_rank(const members* m, int32_t* ids, ptrdiff_t count) noexcept
+    void members_measure_rank(const members* m, const int32_t* ids, ptrdiff_t i, double* known) noexcept
+    void members_know(members* m, const int32_t* ids, ptrdiff_t count, double* known) noexcept
     ptrdiff_t members_columns(members_measure measure, ptrdiff_t p) noexcept
     void members_gather(members* m, const int32_t* ids, ptrdiff_t clusters, double* to) noexcept
 
@@ -200,7 +205,7 @@ cdef class Merging:
         cdef size_t sums = 2 * reals if m.measure == MEMBERS_MEAN else 0
         cdef char* at = <char*>scratch_allocate(columns + boxes + sums + 5 * ints)
         self.members_memory = at
-        m.p, m.stride = p, reals // sizeof(double)
+        m.p, m.stride, m.known = p, reals // sizeof(double), NULL
         m.columns, m.boxes, at = <double*>at, <double*>(at + columns), at + columns + boxes
         m.factor, m.total, at = <double*>at, <double*>(at + reals), at + sums
         m.begin, m.end, m.next = <int32_t*>at, <int32_t*>(at + ints), <int32_t*>(at + 2 * ints)
@@ -235,7 +240,7 @@ cdef class Merging:
             for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
                 tree_fill(&self.m.tree, node, self.rows, n, with_lows)
             tree_fit_nodes(&self.m.tree)
-            if self.m.tree.rule == TREE_MEASURED:
+            if self.m.tree.rule == TREE_MEASURED and self.m.members.known == NULL:
                 tree_list(&self.m.tree, self.others)
                 columns = self.m.members.columns
                 members_gather(&self.m.members, self.others, n, self.rows)
@@ -251,11 +256,32 @@ cdef class Merging:
         self._build(tree_collect(&self.m.tree, self.rows), self.m.tree.lows != NULL)
         return 0
 
+    cdef bint _knowable(self) noexcept nogil:
+        """Whether all dissimilarities of the clusters left are to be computed at once."""
+        cdef members* m = &self.m.members
+        if self.m.tree.rule != TREE_MEASURED or m.measure != MEMBERS_MEAN or m.known != NULL:
+            return False
+        return self.alive <= members_few(self.n)
+
+    cdef int _measure_all(self) except -1:
+        """Compute them, into the place of the rows, which take that of the points."""
+        cdef ptrdiff_t i, count
+        self._rebuild()
+        count = tree_list(&self.m.tree, self.others)
+        with nogil:
+            members_rank(&self.m.members, self.others, count)
+            for i in prange(1, count, num_threads=self.n_threads, schedule="dynamic"):
+                members_measure_rank(&self.m.members, self.others, i, self.rows)
+        self._raise()
+        members_know(&self.m.members, self.others, count, self.rows)
+        self.rows = self.m.members.columns
+        return 0
+
     cdef int _search(self, ptrdiff_t count) except -1:
         """The nearest of `queries`."""
         cdef ptrdiff_t first, last, chunk, chunks, serial = SERIAL, queries = QUERIES
         cdef ptrdiff_t slice = SLICE * self.n_threads
-        if self.m.tree.rule == TREE_MEASURED:
+        if self.m.tree.rule == TREE_MEASURED and self.m.members.known == NULL:
             # The fewer clusters are left, the longer each takes.
             serial = 2 if self.alive < FEW else SERIAL
             queries = max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
@@ -340,7 +366,9 @@ cdef class Merging:
             self._search(count)
             with nogil:
                 count = self._merge_reciprocal(count)
-            if self._sparse():
+            if self._knowable():
+                self._measure_all()
+            elif self._sparse():
                 self._rebuild()
             if count == 0:
                 count = self._search_all_again()
