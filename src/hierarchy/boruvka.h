@@ -1,9 +1,9 @@
 /* One thread's part of Boruvka's algorithm on a tree of boxes: the nearest point of another component.
  *
- * A point is known by its slot, its place in the leaves of the tree. What is known of its nearest foreign point never
- * becomes wrong: components only grow, so a foreign point that is still foreign is still the nearest, and the distance
- * to one that is not any more is a lower bound. Only points whose bound is not above their component's shortest edge so
- * far are searched, within that edge's length.
+ * A point is known by its slot, its place in the leaves of the tree. What is known of its two nearest foreign points
+ * never becomes wrong: components only grow, so the first of them that is still foreign is still the nearest, and the
+ * distance to the second, if both are not any more, is a lower bound. Only points whose bound is not above their
+ * component's shortest edge so far are searched, within that edge's length.
  *
  * Edges are ordered by length, then by the lower id of their ends, then by the higher one; so no two are equal, and the
  * spanning tree is the only one, whatever the tree of boxes looks like. Of equally near points a search finds the lowest
@@ -19,7 +19,9 @@ typedef struct {
     cluster_tree tree;
     int32_t *component; /* of each slot; -1 where empty */
     int32_t *nearest;   /* foreign slot, of each slot, or -1 if it is not known */
+    int32_t *second;    /* the next one, or -1 */
     double *distances;  /* squared, to `nearest`, or a lower bound */
+    double *beyond;     /* the same to `second` */
     int32_t *uniform;   /* of each node: the component of all its points, -1 if there are several, -2 if none */
     uint64_t *shortest;  /* of each component: the least squared distance to a foreign point, as bits */
 } boruvka;
@@ -68,14 +70,19 @@ static inline void boruvka_node_components(boruvka *b) {
 /* -- searching -- */
 
 typedef struct {
+    double distance, id; /* as a point's `extra` */
+    int32_t slot;
+} boruvka_found;
+
+typedef struct {
     const boruvka *b;
-    const double *at;    /* every TREE_LEAF-th value */
-    double distance, id; /* what is sought is nearer, or as near and of a lower id */
-    int32_t slot, component;
+    const double *at; /* every TREE_LEAF-th value */
+    boruvka_found first, second; /* what is sought comes before the second */
+    int32_t component;
 } boruvka_query;
 
-FC_INLINE int boruvka_before(double distance, double id, const boruvka_query *query) {
-    return distance < query->distance || (distance == query->distance && id < query->id);
+FC_INLINE int boruvka_before(double distance, double id, const boruvka_found *found) {
+    return distance < found->distance || (distance == found->distance && id < found->id);
 }
 
 FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *query, ptrdiff_t p) {
@@ -90,15 +97,17 @@ FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *que
             squared = vd_add(squared, vd_mul(difference, difference));
         }
         vd_store(squares + l, squared);
-        near |= vd_at_most(squared, vd_set1(query->distance)) << l;
+        near |= vd_at_most(squared, vd_set1(query->second.distance)) << l;
     }
     for (; near; near &= near - 1) {
         const int l = __builtin_ctz(near);
         if (components[l] == query->component || components[l] < 0) continue;
-        if (boruvka_before(squares[l], block[p * TREE_LEAF + l], query)) {
-            query->distance = squares[l];
-            query->id = block[p * TREE_LEAF + l];
-            query->slot = (int32_t)(leaf * TREE_LEAF + l);
+        const boruvka_found found = {squares[l], block[p * TREE_LEAF + l], (int32_t)(leaf * TREE_LEAF + l)};
+        if (boruvka_before(found.distance, found.id, &query->first)) {
+            query->second = query->first;
+            query->first = found;
+        } else if (boruvka_before(found.distance, found.id, &query->second)) {
+            query->second = found;
         }
     }
 }
@@ -107,7 +116,7 @@ FC_INLINE int boruvka_worth(const void *search, ptrdiff_t node, double gap, tree
     (void)rule;
     const boruvka_query *query = search;
     const double lowest = query->b->tree.boxes[node * tree_box_size(p) + 2 * p];
-    return boruvka_before(gap, lowest, query) && query->b->uniform[node] != query->component;
+    return boruvka_before(gap, lowest, &query->second) && query->b->uniform[node] != query->component;
 }
 
 FC_INLINE void boruvka_visit(void *search, ptrdiff_t leaf, tree_rule rule, ptrdiff_t p) {
@@ -123,14 +132,14 @@ FC_INLINE void boruvka_search_p(boruvka *b, ptrdiff_t slot, ptrdiff_t p) {
     query.b = b;
     query.at = b->tree.blocks + leaf * (p + 1) * TREE_LEAF + slot % TREE_LEAF;
     query.component = b->component[slot];
-    query.distance = limit;
-    query.id = INFINITY;
-    query.slot = -1;
+    query.first = query.second = (boruvka_found){limit, INFINITY, -1};
     if (b->uniform[leaves + leaf] != query.component) boruvka_scan(b, leaf, &query, p);
     tree_climb(&b->tree, leaf, query.at, &query, boruvka_worth, boruvka_visit, TREE_POINTS, p);
-    b->nearest[slot] = query.slot;
-    b->distances[slot] = query.slot >= 0 ? query.distance : nextafter(limit, INFINITY);
-    if (query.slot >= 0) boruvka_propose(b, query.component, query.distance);
+    b->nearest[slot] = query.first.slot;
+    b->second[slot] = query.second.slot;
+    b->distances[slot] = query.first.slot >= 0 ? query.first.distance : nextafter(limit, INFINITY);
+    b->beyond[slot] = query.second.slot >= 0 ? query.second.distance : nextafter(limit, INFINITY);
+    if (query.first.slot >= 0) boruvka_propose(b, query.component, query.first.distance);
 }
 
 FC_INLINE void boruvka_leaves_p(boruvka *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t p) {
@@ -163,10 +172,14 @@ static inline int boruvka_edge_before(const boruvka *b, ptrdiff_t one, ptrdiff_t
 /* What slots [first, last) know already: edges whose end has become one of their own component are forgotten. */
 static inline void boruvka_recall(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
     for (ptrdiff_t slot = first; slot < last; slot++) {
-        const int32_t near = b->nearest[slot];
-        if (near < 0) continue;
-        if (b->component[near] == b->component[slot]) b->nearest[slot] = -1;
-        else boruvka_propose(b, b->component[slot], b->distances[slot]);
+        const int32_t own = b->component[slot], second = b->second[slot];
+        if (b->nearest[slot] < 0) continue;
+        if (b->component[b->nearest[slot]] == own) {
+            b->nearest[slot] = second >= 0 && b->component[second] != own ? second : -1;
+            b->distances[slot] = b->beyond[slot];
+            b->second[slot] = -1;
+        }
+        if (b->nearest[slot] >= 0) boruvka_propose(b, own, b->distances[slot]);
     }
 }
 

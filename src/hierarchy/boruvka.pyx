@@ -4,7 +4,7 @@ In every round each component of the forest finds its shortest edge to another o
 number of components falls by half at least. How a point's nearest foreign point is found, and remembered, and which of
 equally short edges counts, is in boruvka.h.
 
-Cost: O(n log n) or so in few dimensions; O(n^2) in many. Memory, beside the points: about 60 + 30 p bytes a point.
+Cost: O(n log n) or so in few dimensions; O(n^2) in many. Memory, beside the points: about 85 + 30 p bytes a point.
 
 Sources: O. Boruvka, "O jistem problemu minimalnim", 1926; W. B. March, P. Ram, A. G. Gray, "Fast Euclidean minimum
 spanning tree: algorithm, analysis, and applications", KDD 2010 (components of nodes, bounds by component).
@@ -27,7 +27,9 @@ cdef extern from "hierarchy/boruvka.h" nogil:
         cluster_tree tree
         int32_t* component
         int32_t* nearest
+        int32_t* second
         double* distances
+        double* beyond
         int32_t* uniform
         uint64_t* shortest
 
@@ -83,14 +85,17 @@ cdef class SpanningTree:
         cdef size_t slot_ints = padded(self.slots * sizeof(int32_t)), ints = padded(n * sizeof(int32_t))
         cdef size_t slot_reals = padded(self.slots * sizeof(double)), reals = padded(n * sizeof(double))
         cdef size_t nodes = padded(2 * self.leaves * sizeof(int32_t))
-        cdef char* at = <char*>scratch_allocate(boxes + blocks + 3 * slot_ints + slot_reals + nodes + reals + 3 * ints)
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + 4 * slot_ints + 2 * slot_reals + nodes + reals
+                                               + 3 * ints)
         self.memory = at
         self.b.tree.boxes, at = <double*>at, at + boxes
         self.b.tree.blocks, at = <double*>at, at + blocks
         self.b.tree.ids, at = <int32_t*>at, at + slot_ints
         self.b.component, at = <int32_t*>at, at + slot_ints
         self.b.nearest, at = <int32_t*>at, at + slot_ints
+        self.b.second, at = <int32_t*>at, at + slot_ints
         self.b.distances, at = <double*>at, at + slot_reals
+        self.b.beyond, at = <double*>at, at + slot_reals
         self.b.uniform, at = <int32_t*>at, at + nodes
         self.b.shortest, at = <uint64_t*>at, at + reals
         self.parent, self.winner = <int32_t*>at, <int32_t*>(at + ints)
