@@ -43,6 +43,7 @@ cdef extern from "hierarchy/boruvka.h" nogil:
 
 
 cdef enum:
+    SERIAL = 2048  # fewer points than this are not worth waking another thread
     LEAVES = 16  # searched in a row by one thread
     SLICE = 2048  # leaves a thread between two looks at pending signals: about 20 ms in few dimensions
 
@@ -75,7 +76,7 @@ cdef class SpanningTree:
     def __cinit__(self, const double[:, ::1] points, int n_threads, progress):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i
         self.memory = NULL
-        self.n, self.n_threads, self.progress = n, n_threads, progress
+        self.n, self.n_threads, self.progress = n, n_threads if n >= SERIAL else 1, progress
         self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_POINTS, p, tree_depth(n)
         self.b.tree.lows = NULL
         self.leaves = (<ptrdiff_t>1) << self.b.tree.depth

@@ -114,7 +114,7 @@ cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
-    FEW = 4096  # clusters so large that, measured on their points, two are worth waking another thread
+    FEW = 4096  # clusters of more points that, measured on these, two are worth waking another thread
     # Where clusters are measured, centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart
     # than 1e-6 R less than the 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
     SLACK_BITS = 70
@@ -266,11 +266,12 @@ cdef class Merging:
     cdef int _measure_all(self) except -1:
         """Compute them, into the place of the rows, which take that of the points."""
         cdef ptrdiff_t i, count
+        cdef int threads = self.n_threads if FEW < self.n else 1
         self._rebuild()
         count = tree_list(&self.m.tree, self.others)
         with nogil:
             members_rank(&self.m.members, self.others, count)
-            for i in prange(1, count, num_threads=self.n_threads, schedule="dynamic"):
+            for i in prange(1, count, num_threads=threads, schedule="dynamic"):
                 members_measure_rank(&self.m.members, self.others, i, self.rows)
         self._raise()
         members_know(&self.m.members, self.others, count, self.rows)
@@ -283,7 +284,7 @@ cdef class Merging:
         cdef ptrdiff_t slice = SLICE * self.n_threads
         if self.m.tree.rule == TREE_MEASURED and self.m.members.known == NULL:
             # The fewer clusters are left, the longer each takes.
-            serial = 2 if self.alive < FEW else SERIAL
+            serial = 2 if self.alive < FEW < self.n else SERIAL
             queries = max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
             slice = SLICE // 16 * self.n_threads
         self.searches += count
