@@ -197,7 +197,7 @@ def as_linkage(
     Sorted by height, if `ordered`; equal heights as they are, or by rounds, lower and higher observation.
     """
     order = np.argsort(heights) if ordered else np.arange(len(heights))
-    if ordered and (np.diff(heights[order]) == 0).any():
+    if ordered and (heights[order[1:]] == heights[order[:-1]]).any():
         order = np.argsort(heights, kind="stable")
         if rounds is not None:
             order = np.lexsort((pairs.max(axis=0), pairs.min(axis=0), rounds, heights))
