@@ -2,7 +2,8 @@
  *
  * Complete linkage is the farthest pair of two clusters' points, average and weighted linkage of plain Euclidean
  * distances are weighted means over all pairs. Points are kept by column, those of a cluster in a few runs: whenever the
- * tree of clusters is built anew, all runs of a cluster become one; in between, clusters that merge append their lists of runs.
+ * tree of clusters is built anew, all runs of a cluster become one; in between, clusters that merge append their lists of
+ * runs.
  *
  * In the end there are few clusters, but each has many points, and every pair of clusters is sooner or later wanted. So
  * the means of all pairs are added up once, as soon as there is room for them in memory that is not needed any more;

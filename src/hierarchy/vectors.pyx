@@ -12,8 +12,8 @@ these distances is the least of all. A cluster whose nearest has merged keeps th
 searched again when that becomes the least.
 
 Cost: for points spread like the colors of photographs three to five searches a cluster, each O(log n) or so in few
-dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up every pair of points, a few times. Memory, beside the
-points: about 70 + 45 p bytes a cluster.
+dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up every pair of points, most of them
+once. Memory, beside the points: about 70 + 45 p bytes a cluster.
 
 Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
 implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 2000 (postponed searches, lower bounds).
