@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.processes import JobWorker
+from benchmarks.processes import JobProcess
 from benchmarks.workloads import photo
 from fastcluster_ext._threads import available_cpus
 
@@ -283,13 +283,14 @@ def run(case: Case) -> list[str]:
     results: dict[str, list[Found]] = {name: [] for name in case.jobs}
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(JobWorker(prepare, available_cpus())) for name, (prepare, _) in case.jobs.items()
+            name: stack.enter_context(JobProcess(prepare, (available_cpus(),), available_cpus()))
+            for name, (prepare, _) in case.jobs.items()
         }
         for turn in range(max(rounds for _, rounds in case.jobs.values())):
             for name, (_, rounds) in case.jobs.items():
                 if turn < rounds:
                     taken = workers[name].run(turn)
-                    results[name].append(workers[name].result())
+                    results[name].append(workers[name].outcome())
                     seconds[name].append(results[name][-1].get("seconds", taken))
         peak = workers[OURS].peak_bytes()
     _check(case, results)
@@ -319,9 +320,9 @@ def test_medoids(benchmark: BenchmarkFixture, name: str, who: str) -> None:
         pytest.skip("needs R")
     prepare, rounds = CASES[name].jobs[who]
     benchmark.group, benchmark.name = CASES[name].title, who
-    with JobWorker(prepare, available_cpus()) as worker:
+    with JobProcess(prepare, (available_cpus(),), available_cpus()) as worker:
         benchmark.pedantic(worker.run, rounds=rounds)
-        found = worker.result()
+        found = worker.outcome()
     benchmark.extra_info.update({key: value for key, value in found.items() if key != "values"})
     assert found.get("converged", True)
 

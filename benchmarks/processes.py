@@ -6,7 +6,6 @@ turns and both see the same state of the machine.
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import os
 import time
@@ -17,45 +16,53 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks import limits
-from benchmarks.peers import Implementation, Outcome, implementations_of
+from benchmarks.peers import Implementation, Job, Outcome, implementations_of
 from benchmarks.workloads import WORKLOADS, Workload
 
-__all__ = ["JobWorker", "Worker", "measure_limits"]
-
-# What a process does: given the number of threads, it prepares a job; the job is given the number of the round.
-Prepare = Callable[[int], Callable[[int], Any]]
+__all__ = ["JobProcess", "Worker", "measure_limits"]
 
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Thread pools spin for some milliseconds after their work; the next one to be timed must not pay for that.
 _SETTLE = 0.05
 
 
-class JobWorker:
-    """A job in a process of its own.
+class JobProcess:
+    """One job in a process of its own.
 
     Parameters
     ----------
     prepare : callable
-        A function of a module, or a partial of one.
+        A function that a process can import. ``prepare(*arguments)`` returns the job, a callable of one argument; it is
+        not timed.
+    arguments : tuple
+        What it is called with.
     n_threads : int
         Size of every thread pool in the process.
+    environment : str
+        Further variables of the process's environment.
     """
 
-    def __init__(self, prepare: Prepare, n_threads: int) -> None:
+    def __init__(
+        self,
+        prepare: Callable[..., Callable[[Any], Any]],
+        arguments: tuple[Any, ...],
+        n_threads: int,
+        **environment: str,
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, prepare, n_threads), daemon=True)
-        with _pools_of(n_threads):
+        self._process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+        with _environment(**dict.fromkeys(_POOLS, str(n_threads)), **environment):
             self._process.start()
         theirs.close()
         self._receive()
 
-    def run(self, seed: int = 0) -> float:
-        """Do the job once and return the seconds it took."""
+    def run(self, argument: Any = 0) -> float:
+        """Do the job once, with this argument, and return the seconds it took."""
         time.sleep(_SETTLE)
-        return float(self._ask("run", seed))
+        return float(self._ask("run", argument))
 
-    def result(self) -> Any:
+    def outcome(self) -> Any:
         """Return what the last run found."""
         return self._ask("outcome", None)
 
@@ -69,11 +76,11 @@ class JobWorker:
         self._process.join()
 
     def __enter__(self) -> Self:
-        """Return the worker; it is closed at the end of the block."""
+        """Return the process; it is ended at the end of the block."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the worker."""
+        """End the process."""
         self.close()
 
     def _ask(self, question: str, argument: Any) -> Any:
@@ -91,20 +98,28 @@ class JobWorker:
         return answer
 
 
-class Worker(JobWorker):
-    """One implementation of one workload in a process of its own."""
+class Worker(JobProcess):
+    """One implementation of one workload in a process of its own.
+
+    Parameters
+    ----------
+    workload, implementation
+        What is to be done, and by which.
+    n_threads : int
+        Size of every thread pool in the process.
+    """
 
     def __init__(self, workload: Workload, implementation: Implementation, n_threads: int) -> None:
-        super().__init__(functools.partial(_prepare, workload.name, implementation.name), n_threads)
+        super().__init__(_prepare, (workload.name, implementation.name, n_threads), n_threads)
 
     def outcome(self) -> Outcome:
         """Return what the last run found."""
-        result = self.result()
+        result = super().outcome()
         assert isinstance(result, Outcome)
         return result
 
 
-def _prepare(workload_name: str, implementation_name: str, n_threads: int) -> Callable[[int], Outcome]:
+def _prepare(workload_name: str, implementation_name: str, n_threads: int) -> Job:
     workload = WORKLOADS[workload_name]
     implementation = implementations_of(workload)[implementation_name]
     return implementation.prepare(workload, workload.points[:: implementation.step(workload)], n_threads)
@@ -115,7 +130,7 @@ def measure_limits(n_threads: int) -> dict[str, float]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_send_limits, args=(theirs, n_threads), daemon=True)
-    with _pools_of(n_threads):
+    with _environment(**dict.fromkeys(_POOLS, str(n_threads))):
         process.start()
     theirs.close()
     measured: dict[str, float] = ours.recv()
@@ -133,10 +148,10 @@ def _send_limits(connection: Any, n_threads: int) -> None:
 
 
 @contextmanager
-def _pools_of(n_threads: int) -> Iterator[None]:
-    """Let processes started here have thread pools of this size."""
-    before = {name: os.environ.get(name) for name in _POOLS}
-    os.environ.update(dict.fromkeys(_POOLS, str(n_threads)))
+def _environment(**variables: str) -> Iterator[None]:
+    """Let processes started here have these variables in their environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -147,23 +162,25 @@ def _pools_of(n_threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(connection: Any, prepare: Prepare, n_threads: int) -> None:
-    """Answer the questions of a `JobWorker` until it hangs up."""
+def _serve(connection: Any, prepare: Callable[..., Callable[[Any], Any]], arguments: tuple[Any, ...]) -> None:
+    """Answer the questions of a `JobProcess` until it hangs up."""
     outcome: Any = None
     peak: int | None = None
+    first = True
     try:
-        job = prepare(n_threads)
+        job = prepare(*arguments)
         connection.send(None)
         while True:
             question, argument = connection.recv()
             if question == "run":
-                first, outcome = outcome is None, None
+                outcome = None
                 before = _restart_peak() if first else None
                 started = time.perf_counter()
                 outcome = job(argument)
                 seconds = time.perf_counter() - started
                 if before is not None:
                     peak = _status_bytes("VmHWM") - before
+                first = False
                 connection.send(seconds)
             else:
                 connection.send(outcome if question == "outcome" else peak)

@@ -5,6 +5,7 @@ from typing import Any
 from fastcluster_ext._config import show_config
 from fastcluster_ext.distance import cdist, nearest, pdist, squareform
 from fastcluster_ext.hierarchy import (
+    LinkageStep,
     cophenet,
     cut_tree,
     fcluster,
@@ -50,6 +51,7 @@ __all__ = [
     "KMeansStream",
     "KMedoidsResult",
     "KMedoidsStep",
+    "LinkageStep",
     "QuantizedImage",
     "__version__",
     "adjusted_rand_score",

@@ -1,8 +1,19 @@
-"""Linkage of points without their distances: which method can do it, when it pays, and how the kernels are called."""
+"""Linkage of points without their distances: which method can do it, when it pays, and how the kernels are called.
+
+Equal heights. Single linkage has the minimum spanning tree in which edges are ordered by length, then by the lower
+observation, then by the other; it merges in that order. Other reducible methods merge, round by round, all clusters
+that are each other's nearest, where of equally near ones the lowest counts; equal observations merge before. What has
+merged in one round at the same height is listed by the lower of the two clusters. Centroid and median linkage merge, of
+equally near pairs, that of the lowest cluster, then of the lowest other one. A cluster is as low as its last
+observation, and equal observations count as their first.
+"""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +22,40 @@ import numpy.typing as npt
 from fastcluster_ext import _kernels
 from fastcluster_ext._validation import Array
 
-__all__ = ["as_linkage", "cluster_means", "merge_points", "pays", "possible", "ward_centers"]
+__all__ = [
+    "LinkageCallback",
+    "LinkageStep",
+    "as_linkage",
+    "check_callback",
+    "cluster_means",
+    "link_points",
+    "pays",
+    "possible",
+    "ward_centers",
+]
 
 _Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinkageStep:
+    """How far a linkage has come, as `callback` is told.
+
+    Attributes
+    ----------
+    merges : int
+        How many merges have been made.
+    total : int
+        How many there will be: one less than observations.
+    """
+
+    merges: int
+    total: int
+
+
+LinkageCallback = Callable[[LinkageStep], Any]
+
+_SECONDS_BETWEEN_STEPS = 0.05
 
 
 class _Vector(NamedTuple):
@@ -58,22 +100,63 @@ def pays(n: int, p: int) -> bool:
     return p <= _MOST_COLUMNS and n >= _LEAST_POINTS << max(0, p - 3)
 
 
-def merge_points(
-    values: Array, method: str, metric: str, weights: _Floats | None, *, n_threads: int
-) -> tuple[npt.NDArray[np.int32], _Floats]:
-    """Return pairs (2, n - 1), an observation of both clusters of every merge, and heights (n - 1).
+def check_callback(callback: LinkageCallback | None) -> None:
+    """Raise TypeError unless it is callable or None."""
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
 
-    values: (n, p) finite; weights: (n,) positive, or None for ones. Not sorted by height, but for centroid and median
-    linkage, which must not be sorted.
-    """
+
+def link_points(
+    values: Array,
+    method: str,
+    metric: str,
+    weights: _Floats | None,
+    *,
+    n_threads: int,
+    callback: LinkageCallback | None = None,
+) -> _Floats:
+    """Return Z of at least two points: (n, p) finite; weights: (n,) positive, or None for ones."""
     kind = _VECTOR[method, metric]
+    pairs, heights, rounds = _merge(values, method, kind, weights, n_threads, _Reporter(callback, len(values) - 1))
+    tree = as_linkage(pairs, heights, ordered=kind.run != "closest_first", rounds=rounds)
+    if callback is not None:
+        callback(LinkageStep(len(tree), len(tree)))
+    return tree
+
+
+class _Reporter:
+    """Tells a callback of merges, beside those that were made before, now and then."""
+
+    def __init__(self, callback: LinkageCallback | None, total: int) -> None:
+        self.callback = callback
+        self.total = total
+        self.before = 0
+        self.last = time.monotonic()
+
+    def __call__(self, merges: int) -> None:
+        now = time.monotonic()
+        if self.callback is not None and now - self.last >= _SECONDS_BETWEEN_STEPS:
+            self.last = now
+            self.callback(LinkageStep(self.before + merges, self.total))
+
+
+def _merge(
+    values: Array, method: str, kind: _Vector, weights: _Floats | None, n_threads: int, report: _Reporter
+) -> tuple[npt.NDArray[np.int32], _Floats, npt.NDArray[np.int32]]:
+    """Return pairs (2, n - 1), an observation of both clusters of every merge, heights (n - 1), and rounds (n - 1).
+
+    Of merges at the same height those of an earlier round come first, in each round those of lower observations. What
+    is merged first comes first where the closest pair always does; otherwise merges come in no particular order.
+    """
     points, scale = _scaled(values)
     n = len(points)
     pairs = np.empty((2, n - 1), np.int32)
     squares = np.zeros(n - 1)
+    rounds = np.zeros(n - 1, np.int32)
     weight_scale = 1.0
+    progress = None if report.callback is None else report
     if kind.run == "edges":
-        _kernels.load("boruvka").SpanningTree(points, n_threads).edges(pairs, squares)
+        _kernels.load("boruvka").SpanningTree(points, n_threads, progress).edges(pairs, squares)
     else:
         sizes, weight_scale = _scaled_weights(np.ones(n) if weights is None or not kind.weighted else weights)
         first = np.empty(n, np.int32)
@@ -86,11 +169,14 @@ def merge_points(
             pairs[:, :repeats] = first[again], again
             points = points[distinct]
             sizes = np.asarray(np.bincount(first, weights=sizes, minlength=n), dtype=np.float64)[distinct]
+        report.before = repeats
         if len(distinct) > 1:
-            merging = _kernels.load("vectors").Merging(points, sizes, kind.code, n_threads)
+            merging = _kernels.load("vectors").Merging(points, sizes, kind.code, n_threads, progress)
             found = np.empty((2, len(distinct) - 1), np.int32)
-            getattr(merging, kind.run)(found, squares[repeats:])
+            getattr(merging, kind.run)(found, squares[repeats:], rounds[repeats:])
+            del merging
             pairs[:, repeats:] = distinct[found]
+            rounds[repeats:] += 1
     with np.errstate(over="ignore"):
         if kind.squared:
             squares /= scale
@@ -100,12 +186,21 @@ def merge_points(
         squares /= scale
     if not np.isfinite(squares).all():
         raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
-    return pairs, squares
+    return pairs, squares, rounds
 
 
-def as_linkage(pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool) -> _Floats:
-    """Return Z, sorted by height if `ordered`, from an observation of each of the two clusters of every merge."""
-    order = np.argsort(heights, kind="stable") if ordered else np.arange(len(heights))
+def as_linkage(
+    pairs: npt.NDArray[np.int32], heights: _Floats, *, ordered: bool, rounds: npt.NDArray[np.int32] | None = None
+) -> _Floats:
+    """Return Z from an observation of each of the two clusters of every merge.
+
+    Sorted by height, if `ordered`; equal heights as they are, or by rounds, lower and higher observation.
+    """
+    order = np.argsort(heights) if ordered else np.arange(len(heights))
+    if ordered and (heights[order[1:]] == heights[order[:-1]]).any():
+        order = np.argsort(heights, kind="stable")
+        if rounds is not None:
+            order = np.lexsort((pairs.max(axis=0), pairs.min(axis=0), rounds, heights))
     tree = np.empty((len(heights), 4))
     tree[:, 2] = heights[order]
     _kernels.load("trees").label_merges(pairs, order, tree)
@@ -124,8 +219,8 @@ def ward_centers(points: Array, k: int, weights: _Floats | None, *, n_threads: i
     n = len(points)
     labels = np.zeros(n, np.int64)
     if n > 1:
-        pairs, heights = merge_points(points, "ward", "euclidean", weights, n_threads=n_threads)
-        nodes = as_linkage(pairs, heights, ordered=True)[:, :2].astype(np.int64)
+        tree = link_points(points, "ward", "euclidean", weights, n_threads=n_threads)
+        nodes = tree[:, :2].astype(np.int64)
         made = (np.arange(n - 1) < n - k).view(np.uint8)
         left, right = np.ascontiguousarray(nodes[:, 0]), np.ascontiguousarray(nodes[:, 1])
         _kernels.load("trees").first_merges(left, right, made, labels)
@@ -144,8 +239,9 @@ def cluster_means(points: Array, labels: npt.NDArray[np.int64], k: int, weights:
 def _scaled(values: Array) -> tuple[_Floats, float]:
     """Return the points as new contiguous float64, moved and multiplied by a power of two, and that factor.
 
-    A column far from 0 is moved towards it: centers are then as exact as the distances between them. It is moved only
-    where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is, for y / 2 <= x <= 2 y).
+    A column far from 0 is moved towards it: bounds from centers are then as exact as the distances between them. It is
+    moved only where that is exact (P. H. Sterbenz, "Floating-Point Computation", 1974: x - y is so for
+    y / 2 <= x <= 2 y).
     """
     points = np.array(values, dtype=np.float64, order="C")
     low = np.array([column.min() for column in points.T])

@@ -19,6 +19,7 @@ from fastcluster_ext._memory import allocate, available_bytes
 from fastcluster_ext._metrics import resolve_metric
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array
+from fastcluster_ext._vectors import LinkageCallback, LinkageStep
 from fastcluster_ext.distance import pdist
 from fastcluster_ext.trees import (
     cophenet,
@@ -34,6 +35,7 @@ from fastcluster_ext.trees import (
 __all__ = [
     "METHODS",
     "ClusterWarning",
+    "LinkageStep",
     "cophenet",
     "cut_tree",
     "fcluster",
@@ -83,6 +85,7 @@ def linkage(
     preserve_input: bool = True,
     dtype: npt.DTypeLike | None = None,
     n_threads: int | None = None,
+    callback: LinkageCallback | None = None,
 ) -> npt.NDArray[np.float64]:
     """Cluster observations, or what a condensed distance matrix stands for, from n clusters down to one.
 
@@ -116,6 +119,9 @@ def linkage(
         Of the distances; by default that of `y`. Without a matrix everything is computed in float64.
     n_threads : int, optional
         By default as many as this process may use. It never changes a result.
+    callback : callable, optional
+        Called with a `LinkageStep` several times a second, and at the end; with a matrix, at the end. What it returns
+        is not looked at: half a tree is none. An exception that it raises ends the computation.
 
     Returns
     -------
@@ -147,13 +153,14 @@ def linkage(
     copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
     nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
-    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
+    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx), and of equally long edges
+    that of the lowest observation comes first, then that of the lowest other one. For other methods equal
     observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes
     that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
     few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
     Complete linkage looks for the farthest pair of the few clusters that may be nearest; average and weighted linkage
-    of plain distances add up all pairs of those, O(n^2) in all. Centers are float64: heights are off by at most a few
-    1e-16 of the greatest coordinate, which shows where clusters are 1e7 times nearer to each other than to 0.
+    of plain distances add up all pairs of those, O(n^2) in all. Centers have twice the digits of float64, so that
+    heights are as exact as with a matrix, however near clusters are to each other beside their distance from 0.
 
     Examples
     --------
@@ -166,12 +173,13 @@ def linkage(
     """
     if method not in _METHODS:
         raise ValueError(f"Invalid method: {method!r}; it must be one of {', '.join(map(repr, METHODS))}")
+    _vectors.check_callback(callback)
     threads = resolve_threads(n_threads)
     values = _validation.as_array(y, "y")
     wanted = _working_dtype(values, dtype)
     _validation.check_option(memory, "memory", ("auto", "matrix", "vector"))
     if values.ndim == 2 and _without_matrix(values, method, metric, memory, optimal_ordering):
-        tree = _merge_points(values, method, metric, weights, n_threads=threads)
+        tree = _merge_points(values, method, metric, weights, n_threads=threads, callback=callback)
         return optimal_leaf_ordering(tree, values, metric, n_threads=n_threads) if optimal_ordering else tree
     if values.ndim == 2:
         if _METHODS[method].squared and not resolve_metric(metric).euclidean:
@@ -200,6 +208,8 @@ def linkage(
         tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
     except FloatingPointError as error:
         raise ValueError(f"{error}: they are not Euclidean") from None
+    if callback is not None:
+        callback(LinkageStep(n - 1, n - 1))
     return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
 
 
@@ -225,7 +235,13 @@ def _without_matrix(values: Array, method: str, metric: str, memory: str, optima
 
 
 def _merge_points(
-    values: Array, method: str, metric: str, weights: npt.ArrayLike | None, *, n_threads: int
+    values: Array,
+    method: str,
+    metric: str,
+    weights: npt.ArrayLike | None,
+    *,
+    n_threads: int,
+    callback: LinkageCallback | None,
 ) -> npt.NDArray[np.float64]:
     """Return Z of observations, without their distances."""
     if len(values) < 2:
@@ -233,8 +249,9 @@ def _merge_points(
     points = _validation.as_points(values, "y", finite=False)
     _validation.check_finite(points, "y", limit=sys.float_info.max, n_threads=n_threads)
     sizes = _as_sizes(weights, len(points))
-    pairs, heights = _vectors.merge_points(points, method, resolve_metric(metric).name, sizes, n_threads=n_threads)
-    return _vectors.as_linkage(pairs, heights, ordered=_METHODS[method].ordered)
+    return _vectors.link_points(
+        points, method, resolve_metric(metric).name, sizes, n_threads=n_threads, callback=callback
+    )
 
 
 def _agglomerate(

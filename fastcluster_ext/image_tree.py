@@ -31,8 +31,6 @@ _METRICS = {
 
 IMAGE_METHODS = tuple(_METRICS)
 
-_UNORDERED = ("centroid", "median")
-
 
 class ColorTree:
     """The dendrogram of an image's distinct colors, each weighted by its pixels.
@@ -207,7 +205,12 @@ class ColorTree:
 
 
 def image_linkage(
-    image: Any, method: str = "ward", *, skip_transparent: bool = False, n_threads: int | None = None
+    image: Any,
+    method: str = "ward",
+    *,
+    skip_transparent: bool = False,
+    n_threads: int | None = None,
+    callback: _vectors.LinkageCallback | None = None,
 ) -> ColorTree:
     """Cluster all pixels of an image hierarchically: the exact dendrogram, without a distance matrix.
 
@@ -222,6 +225,8 @@ def image_linkage(
         Leave fully transparent pixels out.
     n_threads : int, optional
         By default as many as this process may use. It never changes a result.
+    callback : callable, optional
+        As for `fastcluster_ext.linkage`; not called for a single color.
 
     Returns
     -------
@@ -232,12 +237,12 @@ def image_linkage(
     Raises
     ------
     TypeError, ValueError
-        As `ColorHistogram.from_image`; unknown method.
+        As `ColorHistogram.from_image`; unknown method; callback not callable.
 
     Notes
     -----
-    See `fastcluster_ext.linkage` for the algorithms. For u distinct colors about O(u log u) time, and about 250 bytes a
-    color of memory for three channels.
+    See `fastcluster_ext.linkage` for the algorithms. For u distinct colors about O(u log u) time, and less than 300
+    bytes a color of memory for three channels.
 
     Examples
     --------
@@ -252,6 +257,7 @@ def image_linkage(
            [0, 1, 0]], dtype=uint8)
     """
     check_option(method, "method", IMAGE_METHODS)
+    _vectors.check_callback(callback)
     threads = resolve_threads(n_threads)
     started = time.perf_counter()
     histogram = as_histogram(image, skip_transparent, n_threads)
@@ -259,7 +265,8 @@ def image_linkage(
     linkage = np.empty((0, 4))
     if len(histogram.counts) > 1:
         weights = histogram.counts.astype(np.float64)
-        merges = _vectors.merge_points(histogram.colors, method, _METRICS[method], weights, n_threads=threads)
-        linkage = _vectors.as_linkage(*merges, ordered=method not in _UNORDERED)
+        linkage = _vectors.link_points(
+            histogram.colors, method, _METRICS[method], weights, n_threads=threads, callback=callback
+        )
     timings = {"histogram": counted - started, "linkage": time.perf_counter() - counted}
     return ColorTree(histogram, method, linkage, timings)

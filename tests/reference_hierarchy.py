@@ -1,6 +1,7 @@
 """Slow and obvious: what a linkage promises, checked on the square matrix, merge by merge."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 from scipy.spatial.distance import squareform
@@ -66,3 +67,62 @@ def shortest_leaf_order(Z, matrix):
         both = [x + y for x in orders[a] for y in orders[b]]
         orders.append(both + [y + x for x in orders[a] for y in orders[b]])
     return min(sum(matrix[i, j] for i, j in itertools.pairwise(order)) for order in orders[-1])
+
+
+def merge_in_order(pairs, heights, n):
+    """Z from an observation of both clusters of every merge, in this order."""
+    cluster_of, counts, Z = list(range(n)), dict.fromkeys(range(n), 1), []
+    for step, ((i, j), height) in enumerate(zip(pairs, heights, strict=True)):
+        a, b = sorted((cluster_of[i], cluster_of[j]))
+        counts[n + step] = counts[a] + counts[b]
+        Z.append((a, b, height, counts[n + step]))
+        cluster_of = [n + step if cluster in (a, b) else cluster for cluster in cluster_of]
+    return np.array(Z, dtype=float)
+
+
+def single_by_edges(condensed, n):
+    """Kruskal's algorithm: all pairs by distance, then by the lower observation, then by the other."""
+    pairs = list(itertools.combinations(range(n), 2))
+    component, taken = list(range(n)), []
+    for edge in np.argsort(condensed, kind="stable"):
+        i, j = pairs[edge]
+        if component[i] != component[j]:
+            taken.append(edge)
+            component = [component[i] if label == component[j] else label for label in component]
+    return merge_in_order([pairs[edge] for edge in taken], [condensed[edge] for edge in taken], n)
+
+
+def complete_in_rounds(condensed):
+    """All that are each other's nearest (the lowest of equally near) merge at once, into the higher of the two."""
+    matrix = squareform(condensed)
+    n = len(matrix)
+    np.fill_diagonal(matrix, np.inf)
+    alive, merges = np.arange(n), []
+    rounds = 0
+    while len(alive) > 1:
+        nearest = dict(zip(alive, alive[np.argmin(matrix[np.ix_(alive, alive)], axis=1)], strict=True))
+        pairs = [(a, b) for a, b in nearest.items() if a < b and nearest[b] == a]
+        for a, b in pairs:
+            merges.append((matrix[a, b], rounds, a, b))
+        for a, b in pairs:
+            matrix[b] = matrix[:, b] = np.maximum(matrix[a], matrix[b])
+            matrix[b, b] = np.inf
+        alive = np.setdiff1d(alive, [a for a, _ in pairs])
+        rounds += 1
+    merges.sort()
+    return merge_in_order([merge[2:] for merge in merges], [merge[0] for merge in merges], n)
+
+
+def median_closest_first(points):
+    """Of the closest pairs the lowest merges first, into the higher of the two; in fractions."""
+    centers = {i: [Fraction(value) for value in point] for i, point in enumerate(points.tolist())}
+    pairs, heights = [], []
+    while len(centers) > 1:
+        squared, a, b = min(
+            (sum((x - y) ** 2 for x, y in zip(centers[a], centers[b], strict=True)), a, b)
+            for a, b in itertools.combinations(sorted(centers), 2)
+        )
+        centers[b] = [(x + y) / 2 for x, y in zip(centers.pop(a), centers[b], strict=True)]
+        pairs.append((a, b))
+        heights.append(float(squared) ** 0.5)
+    return merge_in_order(pairs, heights, len(points))

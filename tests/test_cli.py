@@ -11,8 +11,7 @@ from PIL import Image
 
 from fastcluster_ext import quantize
 from fastcluster_ext.cli import main
-from fastcluster_ext.cli._quantize import _Progress
-from fastcluster_ext.kmeans import KMeansStep
+from fastcluster_ext.cli._shared import Progress
 
 
 def picture(seed=0, size=(20, 30), colors=9):
@@ -147,14 +146,24 @@ def test_swatches_on_a_terminal_unless_refused(photo, monkeypatch):
 
 
 def test_progress_is_shown_on_a_terminal_and_wiped():
-    step = KMeansStep(3, np.zeros((1, 1)), 0.5)
     terminal, file = Terminal(), io.StringIO()
     for stream in (terminal, file):
-        progress = _Progress(stream, "photo.png")
+        progress = Progress(stream, "photo.png")
         if progress.shown:
-            progress.step(step)
+            progress.show("iteration 3")
         progress.clear()
     assert "photo.png: iteration 3" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+    assert file.getvalue() == ""
+
+
+@pytest.mark.parametrize(("command", "shown"), [("quantize", "iteration 1, centers moved"), ("tree", "% of ")])
+def test_commands_show_progress_on_a_terminal_only(command, shown, photo, monkeypatch):
+    terminal, file = Terminal(), io.StringIO()
+    for stream in (terminal, file):
+        monkeypatch.setattr(sys, "stderr", stream)
+        assert main([command, str(photo), "-k", "2"]) == 0
+    assert shown in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\x1b[K")
     assert file.getvalue() == ""
 

@@ -6,7 +6,16 @@ import scipy.cluster.hierarchy as scipy_hierarchy
 from reference_hierarchy import replay
 from scipy.spatial.distance import pdist
 
-from fastcluster_ext import ColorHistogram, cut_tree, image_linkage, kmeans, linkage, linkage_weights, quantize
+from fastcluster_ext import (
+    ColorHistogram,
+    LinkageStep,
+    cut_tree,
+    image_linkage,
+    kmeans,
+    linkage,
+    linkage_weights,
+    quantize,
+)
 from fastcluster_ext._vectors import ward_centers
 from fastcluster_ext.image_tree import IMAGE_METHODS
 from fastcluster_ext.plot import dendrogram
@@ -89,6 +98,37 @@ def test_one_color_and_two():
     with pytest.raises(ValueError, match="k must be from 1 to 1, got 2"):
         tree.cut(2)
     assert image_linkage(np.array([[0, 0], [0, 3]], np.uint8)[:, :, None]).Z[0, 2] == pytest.approx(3 * 1.5**0.5)
+
+
+@pytest.mark.parametrize("method", IMAGE_METHODS)
+def test_few_colors_and_colors_on_a_line(method):
+    one = image_linkage(np.full((3, 4, 3), 9, np.uint8), method)
+    assert one.Z.shape == (0, 4)
+    np.testing.assert_array_equal(one.expand()[:, 2], 0)
+    two = image_linkage(np.array([[7, 7, 4]], np.uint8)[:, :, None], method)
+    height = {"average": 9, "weighted": 9, "ward": 3 * (4 / 3) ** 0.5}.get(method, 3)
+    np.testing.assert_allclose(two.Z, [[0, 1, height, 2]], rtol=1e-15)
+    np.testing.assert_array_equal(two.pixels, [3])
+    ramp = np.arange(1200, dtype=np.uint16).reshape(30, 40, 1) * np.array([50, 0, 7], np.uint16)
+    tree = image_linkage(ramp, method)
+    assert (tree.pixels[-1], tree.Z[-1, 3]) == (1200, 1200)
+    if method == "single":
+        np.testing.assert_allclose(tree.Z[:, 2], (50**2 + 7**2) ** 0.5, rtol=1e-15)
+    replay(
+        pdist(ramp.reshape(-1, 3)[:1200:4].astype(float), "sqeuclidean" if height == 9 else "euclidean"),
+        image_linkage(ramp.reshape(-1, 1, 3)[::4], method).Z,
+        method,
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("method", IMAGE_METHODS)
+def test_a_callback_sees_the_tree_of_colors_grow(method):
+    image, steps = picture(colors=50), []
+    tree = image_linkage(image, method, callback=steps.append)
+    assert steps[-1] == LinkageStep(tree.n_colors - 1, tree.n_colors - 1)
+    with pytest.raises(TypeError, match="callback must be callable"):
+        image_linkage(image, method, callback="dots")
 
 
 def test_bad_arguments():

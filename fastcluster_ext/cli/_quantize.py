@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from fastcluster_ext.cli._shared import (
     DEFAULT_COLORS,
+    Progress,
     UserError,
     colors,
     natural,
@@ -107,7 +108,7 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
     timings: dict[str, float] = {}
     with stage(timings, "read"):
         pixels = read(path)
-    progress = _Progress(sys.stderr, path.name)
+    progress = Progress(sys.stderr, path.name)
     try:
         started = time.perf_counter()
         histogram = ColorHistogram.from_image(
@@ -126,7 +127,7 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
             max_iter=options.max_iter,
             random_state=options.seed,
             n_threads=options.threads,
-            callback=progress.step if progress.shown and options.method == "kmeans" else None,
+            callback=_shown_by(progress) if progress.shown and options.method == "kmeans" else None,
         )
     except (ValueError, TypeError, MemoryError) as error:
         raise UserError(f"{path}: {error}") from None
@@ -143,26 +144,11 @@ def _quantize_one(path: Path, output: Path | None, options: argparse.Namespace) 
     return {"image": str(path), **json.loads(result.to_json()), "seconds": timings}
 
 
-class _Progress:
-    """One line on a terminal, rewritten at each iteration; nothing anywhere else."""
+def _shown_by(progress: Progress) -> Callable[[KMeansStep], None]:
+    def show(step: KMeansStep) -> None:
+        progress.show(f"iteration {step.iteration}, centers moved {step.center_shift:.3g}")
 
-    def __init__(self, stream: TextIO, name: str) -> None:
-        self.stream = stream
-        self.name = name
-        self.shown = stream.isatty()
-        self.last = 0.0
-
-    def step(self, step: KMeansStep) -> None:
-        now = time.monotonic()
-        if now - self.last >= 0.1:
-            self.last = now
-            self.stream.write(f"\r\x1b[K{self.name}: iteration {step.iteration}, centers moved {step.center_shift:.3g}")
-            self.stream.flush()
-
-    def clear(self) -> None:
-        if self.last:
-            self.stream.write("\r\x1b[K")
-            self.stream.flush()
+    return show
 
 
 def _print_report(path: Path, result: QuantizedImage, timings: dict[str, float], output: Path | None) -> None:

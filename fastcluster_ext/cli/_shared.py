@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from fastcluster_ext.image import QuantizedImage
 
 __all__ = [
     "DEFAULT_COLORS",
+    "Progress",
     "UserError",
     "colors",
     "natural",
@@ -35,6 +36,30 @@ DEFAULT_COLORS = 16
 
 class UserError(Exception):
     """A message for the user instead of a traceback."""
+
+
+class Progress:
+    """One line on a terminal, rewritten as work goes on; nothing anywhere else."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self.stream = stream
+        self.name = name
+        self.shown = stream.isatty()
+        self.last = 0.0
+
+    def show(self, text: str) -> None:
+        """Write the line anew, ten times a second at most."""
+        now = time.monotonic()
+        if now - self.last >= 0.1:
+            self.last = now
+            self.stream.write(f"\r\x1b[K{self.name}: {text}")
+            self.stream.flush()
+
+    def clear(self) -> None:
+        """Wipe the line."""
+        if self.last:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
 
 
 def number(text: str, least: int, most: int) -> int:

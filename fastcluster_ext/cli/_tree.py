@@ -8,7 +8,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fastcluster_ext.cli._shared import UserError, colors, positive, print_palette, print_timings, read, stage, write
+from fastcluster_ext.cli._shared import (
+    Progress,
+    UserError,
+    colors,
+    positive,
+    print_palette,
+    print_timings,
+    read,
+    stage,
+    write,
+)
+from fastcluster_ext.hierarchy import LinkageStep
 from fastcluster_ext.image_tree import IMAGE_METHODS, ColorTree, image_linkage
 
 __all__ = ["add_command"]
@@ -42,12 +53,23 @@ def _tree(options: argparse.Namespace) -> int:
     timings: dict[str, float] = {}
     with stage(timings, "read"):
         pixels = read(options.image)
+    progress = Progress(sys.stderr, options.image.name)
+
+    def show(step: LinkageStep) -> None:
+        progress.show(f"{100 * step.merges // step.total} % of {step.total} merges")
+
     try:
         tree = image_linkage(
-            pixels, options.method, skip_transparent=options.skip_transparent, n_threads=options.threads
+            pixels,
+            options.method,
+            skip_transparent=options.skip_transparent,
+            n_threads=options.threads,
+            callback=show if progress.shown else None,
         )
     except (ValueError, TypeError, MemoryError) as error:
         raise UserError(f"{options.image}: {error}") from None
+    finally:
+        progress.clear()
     timings |= tree.timings
     if options.colors is None:
         cuts = [k for k in _CUTS if k <= tree.n_colors]

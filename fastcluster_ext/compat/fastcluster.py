@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fastcluster_ext import _validation, distance, hierarchy
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array
+from fastcluster_ext._vectors import LinkageCallback
 
 __all__ = ["average", "centroid", "complete", "linkage", "linkage_vector", "median", "single", "ward", "weighted"]
 
@@ -76,7 +77,12 @@ def linkage(
 
 
 def linkage_vector(
-    X: npt.ArrayLike, method: str = "single", metric: Any = "euclidean", extraarg: Any = None
+    X: npt.ArrayLike,
+    method: str = "single",
+    metric: Any = "euclidean",
+    extraarg: Any = None,
+    *,
+    callback: LinkageCallback | None = None,
 ) -> _Linkage:
     """Cluster observations.
 
@@ -93,6 +99,8 @@ def linkage_vector(
         As in `linkage`.
     extraarg : optional
         The metric's own argument: Minkowski's exponent.
+    callback : callable, optional
+        As for `fastcluster_ext.hierarchy.linkage`, if that does it; `fastcluster` has no such argument.
 
     Returns
     -------
@@ -128,7 +136,7 @@ def linkage_vector(
     if len(values) == 1:
         return np.empty((0, 4))
     if metric == "euclidean" and values.size and np.isfinite(values).all():
-        return hierarchy.linkage(values, method)
+        return hierarchy.linkage(values, method, callback=callback)
     return _cluster(_pdist(values, metric, extraarg), method, overwrite=True)
 
 

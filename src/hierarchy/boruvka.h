@@ -1,12 +1,13 @@
 /* One thread's part of Boruvka's algorithm on a tree of boxes: the nearest point of another component.
  *
- * A point is known by its slot, its place in the leaves of the tree. What is known of its nearest foreign point never
- * becomes wrong: components only grow, so a foreign point that is still foreign is still the nearest, and the distance
- * to one that is not any more is a lower bound. Only points whose bound is not above their component's shortest edge so
- * far are searched, within that edge's length.
+ * A point is known by its slot, its place in the leaves of the tree. What is known of its two nearest foreign points
+ * never becomes wrong: components only grow, so the first of them that is still foreign is still the nearest, and the
+ * distance to the second, if both are not any more, is a lower bound. Only points whose bound is not above their
+ * component's shortest edge so far are searched, within that edge's length.
  *
- * What a search finds does not depend on the length it is given, as long as that is enough: boxes are visited in an
- * order that does not depend on it either, and the first of equally near points counts.
+ * Edges are ordered by length, then by the lower id of their ends, then by the higher one; so no two are equal, and the
+ * spanning tree is the only one, whatever the tree of boxes looks like. Of equally near points a search finds the lowest
+ * id: the first by that order. A point's `extra` is its id, a box's bound the lowest of its points.
  */
 #ifndef FASTCLUSTER_EXT_BORUVKA_H
 #define FASTCLUSTER_EXT_BORUVKA_H
@@ -18,7 +19,9 @@ typedef struct {
     cluster_tree tree;
     int32_t *component; /* of each slot; -1 where empty */
     int32_t *nearest;   /* foreign slot, of each slot, or -1 if it is not known */
+    int32_t *second;    /* the next one, or -1 */
     double *distances;  /* squared, to `nearest`, or a lower bound */
+    double *beyond;     /* the same to `second` */
     int32_t *uniform;   /* of each node: the component of all its points, -1 if there are several, -2 if none */
     uint64_t *shortest;  /* of each component: the least squared distance to a foreign point, as bits */
 } boruvka;
@@ -67,10 +70,20 @@ static inline void boruvka_node_components(boruvka *b) {
 /* -- searching -- */
 
 typedef struct {
+    double distance, id; /* as a point's `extra` */
+    int32_t slot;
+} boruvka_found;
+
+typedef struct {
+    const boruvka *b;
     const double *at; /* every TREE_LEAF-th value */
-    double distance; /* what is sought is nearer */
-    int32_t slot, component;
+    boruvka_found first, second; /* what is sought comes before the second */
+    int32_t component;
 } boruvka_query;
+
+FC_INLINE int boruvka_before(double distance, double id, const boruvka_found *found) {
+    return distance < found->distance || (distance == found->distance && id < found->id);
+}
 
 FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *query, ptrdiff_t p) {
     const double *block = b->tree.blocks + leaf * (p + 1) * TREE_LEAF;
@@ -84,70 +97,49 @@ FC_INLINE void boruvka_scan(const boruvka *b, ptrdiff_t leaf, boruvka_query *que
             squared = vd_add(squared, vd_mul(difference, difference));
         }
         vd_store(squares + l, squared);
-        near |= vd_at_most(squared, vd_set1(query->distance)) << l;
+        near |= vd_at_most(squared, vd_set1(query->second.distance)) << l;
     }
     for (; near; near &= near - 1) {
         const int l = __builtin_ctz(near);
-        if (squares[l] < query->distance && components[l] != query->component && components[l] >= 0) {
-            query->distance = squares[l];
-            query->slot = (int32_t)(leaf * TREE_LEAF + l);
+        if (components[l] == query->component || components[l] < 0) continue;
+        const boruvka_found found = {squares[l], block[p * TREE_LEAF + l], (int32_t)(leaf * TREE_LEAF + l)};
+        if (boruvka_before(found.distance, found.id, &query->first)) {
+            query->second = query->first;
+            query->first = found;
+        } else if (boruvka_before(found.distance, found.id, &query->second)) {
+            query->second = found;
         }
     }
 }
 
-FC_INLINE int boruvka_worth(const boruvka *b, const boruvka_query *query, ptrdiff_t node, double gap) {
-    return gap < query->distance && b->uniform[node] != query->component;
+FC_INLINE int boruvka_worth(const void *search, ptrdiff_t node, double gap, tree_rule rule, ptrdiff_t p) {
+    (void)rule;
+    const boruvka_query *query = search;
+    const double lowest = query->b->tree.boxes[node * tree_box_size(p) + 2 * p];
+    return boruvka_before(gap, lowest, &query->second) && query->b->uniform[node] != query->component;
 }
 
-FC_INLINE void boruvka_descend(const boruvka *b, ptrdiff_t node, boruvka_query *query, ptrdiff_t p) {
-    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth;
-    ptrdiff_t stack[TREE_MOST_DEPTH];
-    double gaps[TREE_MOST_DEPTH], gap;
-    int height = 0;
-    for (;;) {
-        while (node < leaves) {
-            const double *left = b->tree.boxes + 2 * node * size, *right = left + size;
-            const double to_left = tree_gap(left, query->at, p), to_right = tree_gap(right, query->at, p);
-            const int near_right = to_right < to_left;
-            const int go_left = boruvka_worth(b, query, 2 * node, to_left);
-            const int go_right = boruvka_worth(b, query, 2 * node + 1, to_right);
-            if (go_left && go_right) {
-                stack[height] = 2 * node + !near_right;
-                gaps[height++] = near_right ? to_left : to_right;
-                node = 2 * node + near_right;
-            } else if (go_left || go_right) {
-                node = 2 * node + go_right;
-            } else {
-                break;
-            }
-        }
-        if (node >= leaves) boruvka_scan(b, node - leaves, query, p);
-        do {
-            if (height == 0) return;
-            node = stack[--height];
-            gap = gaps[height];
-        } while (!(gap < query->distance));
-    }
+FC_INLINE void boruvka_visit(void *search, ptrdiff_t leaf, tree_rule rule, ptrdiff_t p) {
+    (void)rule;
+    boruvka_query *query = search;
+    boruvka_scan(query->b, leaf, query, p);
 }
 
 FC_INLINE void boruvka_search_p(boruvka *b, ptrdiff_t slot, ptrdiff_t p) {
-    const ptrdiff_t size = tree_box_size(p), leaves = (ptrdiff_t)1 << b->tree.depth, leaf = slot / TREE_LEAF;
+    const ptrdiff_t leaves = (ptrdiff_t)1 << b->tree.depth, leaf = slot / TREE_LEAF;
     const double limit = boruvka_shortest(b, b->component[slot]);
     boruvka_query query;
+    query.b = b;
     query.at = b->tree.blocks + leaf * (p + 1) * TREE_LEAF + slot % TREE_LEAF;
     query.component = b->component[slot];
-    query.distance = nextafter(limit, INFINITY);
-    query.slot = -1;
+    query.first = query.second = (boruvka_found){limit, INFINITY, -1};
     if (b->uniform[leaves + leaf] != query.component) boruvka_scan(b, leaf, &query, p);
-    for (ptrdiff_t node = leaves + leaf; node > 1; node /= 2) {
-        const ptrdiff_t other = node ^ 1;
-        if (b->uniform[other] == query.component) continue;
-        const double gap = tree_gap(b->tree.boxes + other * size, query.at, p);
-        if (gap < query.distance) boruvka_descend(b, other, &query, p);
-    }
-    b->nearest[slot] = query.slot;
-    b->distances[slot] = query.distance;
-    if (query.slot >= 0) boruvka_propose(b, query.component, query.distance);
+    tree_climb(&b->tree, leaf, query.at, &query, boruvka_worth, boruvka_visit, TREE_POINTS, p);
+    b->nearest[slot] = query.first.slot;
+    b->second[slot] = query.second.slot;
+    b->distances[slot] = query.first.slot >= 0 ? query.first.distance : nextafter(limit, INFINITY);
+    b->beyond[slot] = query.second.slot >= 0 ? query.second.distance : nextafter(limit, INFINITY);
+    if (query.first.slot >= 0) boruvka_propose(b, query.component, query.first.distance);
 }
 
 FC_INLINE void boruvka_leaves_p(boruvka *b, ptrdiff_t first, ptrdiff_t last, ptrdiff_t p) {
@@ -170,13 +162,24 @@ static inline void boruvka_leaves(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
     }
 }
 
+/* Whether the edge from slot `one` to its nearest comes before that from `two`, which is as long. */
+static inline int boruvka_edge_before(const boruvka *b, ptrdiff_t one, ptrdiff_t two) {
+    const int32_t *ids = b->tree.ids, x = ids[one], y = ids[b->nearest[one]], u = ids[two], v = ids[b->nearest[two]];
+    const int32_t low = x < y ? x : y, other_low = u < v ? u : v;
+    return low != other_low ? low < other_low : (x ^ y ^ low) < (u ^ v ^ other_low);
+}
+
 /* What slots [first, last) know already: edges whose end has become one of their own component are forgotten. */
 static inline void boruvka_recall(boruvka *b, ptrdiff_t first, ptrdiff_t last) {
     for (ptrdiff_t slot = first; slot < last; slot++) {
-        const int32_t near = b->nearest[slot];
-        if (near < 0) continue;
-        if (b->component[near] == b->component[slot]) b->nearest[slot] = -1;
-        else boruvka_propose(b, b->component[slot], b->distances[slot]);
+        const int32_t own = b->component[slot], second = b->second[slot];
+        if (b->nearest[slot] < 0) continue;
+        if (b->component[b->nearest[slot]] == own) {
+            b->nearest[slot] = second >= 0 && b->component[second] != own ? second : -1;
+            b->distances[slot] = b->beyond[slot];
+            b->second[slot] = -1;
+        }
+        if (b->nearest[slot] >= 0) boruvka_propose(b, own, b->distances[slot]);
     }
 }
 

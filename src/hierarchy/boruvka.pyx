@@ -1,14 +1,13 @@
 """Single linkage of points in O(n) memory: Boruvka's minimum spanning tree over a tree of boxes.
 
 In every round each component of the forest finds its shortest edge to another one, and all these edges are added; the
-number of components falls by half at least. How a point's nearest foreign point is found, and remembered, is in
-boruvka.h. Of equally short edges of a component that of the first slot counts; an edge that would close a circle, which
-can only be one of several equally short ones, is left out.
+number of components falls by half at least. How a point's nearest foreign point is found, and remembered, and which of
+equally short edges counts, is in boruvka.h.
 
-Cost: O(n log n) or so in few dimensions; O(n^2) in many. Memory, beside the points: about 60 + 30 p bytes a point.
+Cost: O(n log n) or so in few dimensions; O(n^2) in many. Memory, beside the points: about 85 + 30 p bytes a point.
 
-Sources: O. Boruvka, "O jistem problemu minimalnim", 1926; W. B. March, P. Ram, A. G. Gray, "Fast Euclidean minimum spanning tree:
-algorithm, analysis, and applications", KDD 2010 (components of nodes, bounds by component).
+Sources: O. Boruvka, "O jistem problemu minimalnim", 1926; W. B. March, P. Ram, A. G. Gray, "Fast Euclidean minimum
+spanning tree: algorithm, analysis, and applications", KDD 2010 (components of nodes, bounds by component).
 """
 
 from cpython.exc cimport PyErr_CheckSignals
@@ -19,7 +18,7 @@ from libc.stdint cimport int32_t, uint64_t
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.cluster_tree cimport (
-    TREE_LEAF, TREE_SUM, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
+    TREE_LEAF, TREE_POINTS, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
 )
 
 
@@ -28,12 +27,15 @@ cdef extern from "hierarchy/boruvka.h" nogil:
         cluster_tree tree
         int32_t* component
         int32_t* nearest
+        int32_t* second
         double* distances
+        double* beyond
         int32_t* uniform
         uint64_t* shortest
 
     uint64_t boruvka_bits(double value) noexcept
     double boruvka_shortest(const boruvka* b, int32_t component) noexcept
+    bint boruvka_edge_before(const boruvka* b, ptrdiff_t one, ptrdiff_t two) noexcept
     void boruvka_leaf_component(boruvka* b, ptrdiff_t leaf) noexcept
     void boruvka_node_components(boruvka* b) noexcept
     void boruvka_leaves(boruvka* b, ptrdiff_t first, ptrdiff_t last) noexcept
@@ -41,6 +43,7 @@ cdef extern from "hierarchy/boruvka.h" nogil:
 
 
 cdef enum:
+    SERIAL = 2048  # fewer points than this are not worth waking another thread
     LEAVES = 16  # searched in a row by one thread
     SLICE = 2048  # leaves a thread between two looks at pending signals: about 20 ms in few dimensions
 
@@ -54,7 +57,11 @@ cdef int32_t _root(int32_t* parent, int32_t node) noexcept nogil:
 
 
 cdef class SpanningTree:
-    """The minimum spanning tree of n points, and all memory for it. points: n x p, not too large to square, IN."""
+    """The minimum spanning tree of n points, and all memory for it.
+
+    points: n x p, not too large to square                                                      IN
+    progress: called now and then with how many edges there are, or None
+    """
 
     cdef:
         boruvka b
@@ -63,13 +70,15 @@ cdef class SpanningTree:
         int n_threads
         int32_t* parent
         int32_t* winner
+        object progress
         readonly ptrdiff_t rounds
 
-    def __cinit__(self, const double[:, ::1] points, int n_threads):
+    def __cinit__(self, const double[:, ::1] points, int n_threads, progress):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i
         self.memory = NULL
-        self.n, self.n_threads = n, n_threads
-        self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_SUM, p, tree_depth(n)
+        self.n, self.n_threads, self.progress = n, n_threads if n >= SERIAL else 1, progress
+        self.b.tree.rule, self.b.tree.p, self.b.tree.depth = TREE_POINTS, p, tree_depth(n)
+        self.b.tree.lows = NULL
         self.leaves = (<ptrdiff_t>1) << self.b.tree.depth
         self.slots = self.leaves * TREE_LEAF
         cdef size_t boxes = padded(2 * self.leaves * tree_box_size(p) * sizeof(double))
@@ -77,14 +86,17 @@ cdef class SpanningTree:
         cdef size_t slot_ints = padded(self.slots * sizeof(int32_t)), ints = padded(n * sizeof(int32_t))
         cdef size_t slot_reals = padded(self.slots * sizeof(double)), reals = padded(n * sizeof(double))
         cdef size_t nodes = padded(2 * self.leaves * sizeof(int32_t))
-        cdef char* at = <char*>scratch_allocate(boxes + blocks + 3 * slot_ints + slot_reals + nodes + reals + 3 * ints)
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + 4 * slot_ints + 2 * slot_reals + nodes + reals
+                                               + 3 * ints)
         self.memory = at
         self.b.tree.boxes, at = <double*>at, at + boxes
         self.b.tree.blocks, at = <double*>at, at + blocks
         self.b.tree.ids, at = <int32_t*>at, at + slot_ints
         self.b.component, at = <int32_t*>at, at + slot_ints
         self.b.nearest, at = <int32_t*>at, at + slot_ints
+        self.b.second, at = <int32_t*>at, at + slot_ints
         self.b.distances, at = <double*>at, at + slot_reals
+        self.b.beyond, at = <double*>at, at + slot_reals
         self.b.uniform, at = <int32_t*>at, at + nodes
         self.b.shortest, at = <uint64_t*>at, at + reals
         self.parent, self.winner = <int32_t*>at, <int32_t*>(at + ints)
@@ -104,31 +116,31 @@ cdef class SpanningTree:
 
     cdef int _build(self, const double[:, ::1] points) except -1:
         cdef ptrdiff_t level, node, i, c, n = self.n, p = self.b.tree.p
-        cdef double* rows = <double*>scratch_allocate(n * tree_row_size(p) * sizeof(double))
+        cdef double* rows = <double*>scratch_allocate(n * tree_row_size(p, False) * sizeof(double))
         cdef double* row
         try:
             with nogil:
                 for i in prange(n, num_threads=self.n_threads, schedule="static"):
-                    row = rows + i * tree_row_size(p)
+                    row = rows + i * tree_row_size(p, False)
                     for c in range(p):
                         row[c] = points[i, c]
-                    row[p] = 0
+                    row[p] = i
                     row[p + 1] = i
             for level in range(self.b.tree.depth):
                 with nogil:
                     for node in prange((<ptrdiff_t>1) << level, num_threads=self.n_threads, schedule="dynamic"):
-                        tree_split(rows, p, n, level, node)
+                        tree_split(rows, p, n, level, node, False)
                 PyErr_CheckSignals()
             with nogil:
                 for node in prange(self.leaves, num_threads=self.n_threads, schedule="static"):
-                    tree_fill(&self.b.tree, node, rows, n)
+                    tree_fill(&self.b.tree, node, rows, n, False)
                 tree_fit_nodes(&self.b.tree)
         finally:
             scratch_free(rows)
         return 0
 
     cdef int _find_shortest(self) except -1:
-        """The shortest edge of every component: its length, and the first slot that has it, in `winner`."""
+        """The shortest edge of every component: its length, and the slot at one end of it, in `winner`."""
         cdef ptrdiff_t i, first, last, chunk, chunks, slice = SLICE * self.n_threads
         cdef int32_t component
         cdef uint64_t infinite = boruvka_bits(INFINITY)
@@ -147,11 +159,14 @@ cdef class SpanningTree:
                 for chunk in prange(chunks, num_threads=self.n_threads, schedule="dynamic"):
                     boruvka_leaves(&self.b, first + chunk * LEAVES, min(first + (chunk + 1) * LEAVES, last))
             PyErr_CheckSignals()
+            if self.progress is not None:
+                self.progress(self.n - self.components)
         with nogil:
             for i in range(self.slots):
                 component = self.b.component[i]
-                if (self.b.nearest[i] >= 0 and self.winner[component] < 0
-                        and self.b.distances[i] == boruvka_shortest(&self.b, component)):
+                if self.b.nearest[i] < 0 or self.b.distances[i] != boruvka_shortest(&self.b, component):
+                    continue
+                if self.winner[component] < 0 or boruvka_edge_before(&self.b, i, self.winner[component]):
                     self.winner[component] = <int32_t>i
         return 0
 

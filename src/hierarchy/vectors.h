@@ -91,24 +91,37 @@ static inline double merging_share(vector_method method, double w1, double w2, d
     return 0.5 + (v1 - v2) / (2 * squared);
 }
 
+/* What a + b is more than `sum`, their rounded sum, exactly: D. E. Knuth, "The Art of Computer Programming", 4.2.2. */
+FC_INLINE double merging_rest(double a, double b, double sum) {
+    const double of_b = sum - a;
+    return a - (sum - of_b) + (b - of_b);
+}
+
 /* Clusters a and b become one, of the greater id; it takes the place of the heavier. */
 static inline int32_t merging_unite(merging *m, int32_t a, int32_t b) {
     cluster_tree *tree = &m->tree;
     const ptrdiff_t p = tree->p;
     const int32_t merged = a > b ? a : b, other = a > b ? b : a;
-    const int32_t heavy = m->weights[a] >= m->weights[b] ? a : b, light = heavy == a ? b : a;
+    const int32_t heavy = m->weights[merged] >= m->weights[other] ? merged : other;
+    const int32_t light = heavy == merged ? other : merged;
     const int32_t place = tree->place[heavy], freed = tree->place[light];
     double *x = tree_point(tree, heavy), *y = tree_point(tree, light);
-    double *extra = x + p * TREE_LEAF, *freed_extra = y + p * TREE_LEAF, squared = 0;
-    for (ptrdiff_t c = 0; c < p; c++) {
-        const double difference = y[c * TREE_LEAF] - x[c * TREE_LEAF];
-        squared += difference * difference;
-    }
+    double *low_x = tree->lows ? tree_low(tree, heavy) : NULL, *low_y = tree->lows ? tree_low(tree, light) : NULL;
+    double *extra = x + p * TREE_LEAF, *freed_extra = y + p * TREE_LEAF;
+    const double squared = tree_squared(x, y, low_x, low_y, p);
     const double share = merging_share(m->method, m->weights[heavy], m->weights[light], *extra, *freed_extra, squared);
     const double rest = 1 - share;
-    for (ptrdiff_t c = 0; c < p; c++) {
-        x[c * TREE_LEAF] += rest * (y[c * TREE_LEAF] - x[c * TREE_LEAF]);
-        y[c * TREE_LEAF] = INFINITY;
+    for (ptrdiff_t c = 0; c < p * TREE_LEAF; c += TREE_LEAF) {
+        if (tree->lows) {
+            /* The center is x + low exactly, |low| being below the last digit of x. */
+            const double before = x[c], low = low_x[c] + rest * (y[c] - before + (low_y[c] - low_x[c]));
+            x[c] = before + low;
+            low_x[c] = merging_rest(before, low, x[c]);
+            low_y[c] = 0;
+        } else {
+            x[c] += rest * (y[c] - x[c]);
+        }
+        y[c] = INFINITY;
     }
     switch (m->method) {
     case VECTOR_WARD: *extra = 1 / (m->weights[a] + m->weights[b]); break;
@@ -149,13 +162,23 @@ static inline ptrdiff_t merging_disappoint(merging *m, int32_t a, int32_t b, int
 
 /* -- the closest pair first: a heap of what each cluster knew of its nearest -- */
 
-FC_INLINE int merging_before(tree_nearest a, tree_nearest b) {
-    return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
+/* A cluster and its nearest as they were when it was searched for. */
+typedef struct {
+    double distance;
+    int32_t id, nearest;
+} merging_pair;
+
+/* Of equally near pairs the one of the lowest id, then of the lowest other id. */
+FC_INLINE int merging_before(merging_pair a, merging_pair b) {
+    if (a.distance != b.distance) return a.distance < b.distance;
+    const int32_t low_a = a.id < a.nearest ? a.id : a.nearest, low_b = b.id < b.nearest ? b.id : b.nearest;
+    if (low_a != low_b) return low_a < low_b;
+    return (a.id ^ a.nearest ^ low_a) < (b.id ^ b.nearest ^ low_b);
 }
 
 /* Lets the entry at `at` sink to where none below it comes before it. */
-static inline void merging_sink(tree_nearest *heap, ptrdiff_t size, ptrdiff_t at) {
-    const tree_nearest entry = heap[at];
+static inline void merging_sink(merging_pair *heap, ptrdiff_t size, ptrdiff_t at) {
+    const merging_pair entry = heap[at];
     for (ptrdiff_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
         child += child + 1 < size && merging_before(heap[child + 1], heap[child]);
         if (!merging_before(heap[child], entry)) break;
@@ -166,18 +189,19 @@ static inline void merging_sink(tree_nearest *heap, ptrdiff_t size, ptrdiff_t at
 }
 
 /* Searches for the nearest of `id` and puts it at the top of the heap in place of what is there. */
-static inline void merging_search_top(merging *m, int32_t id, tree_nearest *heap, ptrdiff_t size) {
+static inline void merging_search_top(merging *m, int32_t id, merging_pair *heap, ptrdiff_t size) {
     const int32_t guess = m->nearest[id];
     if (guess != NOBODY && m->tree.place[guess] < 0) m->nearest[id] = NOBODY;
     merging_search(m, &id, 1);
     m->seen[id] = m->versions[m->nearest[id]];
-    heap[0] = (tree_nearest){m->distances[id], id};
+    heap[0] = (merging_pair){m->distances[id], id, m->nearest[id]};
     merging_sink(heap, size, 0);
 }
 
 /* Entries of clusters that have merged, or have been entered again, are left in the heap until they come up. */
-static inline int merging_outdated(const merging *m, tree_nearest entry) {
-    return m->tree.place[entry.id] < 0 || m->distances[entry.id] != entry.distance;
+static inline int merging_outdated(const merging *m, merging_pair entry) {
+    return m->tree.place[entry.id] < 0 || m->distances[entry.id] != entry.distance ||
+           m->nearest[entry.id] != entry.nearest;
 }
 
 #endif

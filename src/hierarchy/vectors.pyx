@@ -12,8 +12,8 @@ these distances is the least of all. A cluster whose nearest has merged keeps th
 searched again when that becomes the least.
 
 Cost: for points spread like the colors of photographs three to five searches a cluster, each O(log n) or so in few
-dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up O(n^2) pairs. Memory, beside the
-points: about 60 + 30 p bytes a cluster; methods that need all points of their clusters take 50 + 35 p more.
+dimensions; O(n^2) in many. Average and weighted linkage of plain distances add up every pair of points, most of them
+once. Memory, beside the points: about 70 + 45 p bytes a cluster.
 
 Sources: as in agglomerate.pyx, and P. Franti, T. Kaukoranta, D.-F. Shen, K.-S. Chang, "Fast and memory efficient
 implementation of the exact PNN", IEEE Transactions on Image Processing 9(5), 2000 (postponed searches, lower bounds).
@@ -28,7 +28,7 @@ from libc.stdint cimport int32_t, uint32_t
 from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.cluster_tree cimport (
     TREE_LEAF, TREE_MEASURED, cluster_tree, tree_box_size, tree_collect, tree_depth, tree_fill, tree_fit_nodes,
-    tree_row_size, tree_rule, tree_split,
+    tree_has_lows, tree_list, tree_row_size, tree_rule, tree_split,
 )
 
 
@@ -51,22 +51,25 @@ cdef extern from "hierarchy/members.h" nogil:
         ptrdiff_t p
         ptrdiff_t stride
         double* columns
-        double* weights
-        double* spare
         double* boxes
         int32_t* begin
         int32_t* end
         int32_t* next
-        double* factor
         int32_t* first
         int32_t* last
+        double* factor
         double* total
-        double* extents
+        double* known
         int (*interrupted)(void* owner) noexcept nogil
         void* owner
 
     void members_fit(members* m, ptrdiff_t n) noexcept
-    void members_gather(members* m, const double* rows, ptrdiff_t clusters) noexcept
+    ptrdiff_t members_few(ptrdiff_t n) noexcept
+    void members_rank(const members* m, int32_t* ids, ptrdiff_t count) noexcept
+    void members_measure_rank(const members* m, const int32_t* ids, ptrdiff_t i, double* known) noexcept
+    void members_know(members* m, const int32_t* ids, ptrdiff_t count, double* known) noexcept
+    ptrdiff_t members_columns(members_measure measure, ptrdiff_t p) noexcept
+    void members_gather(members* m, const int32_t* ids, ptrdiff_t clusters, double* to) noexcept
 
 
 cdef extern from "hierarchy/vectors.h" nogil:
@@ -89,9 +92,10 @@ cdef extern from "hierarchy/vectors.h" nogil:
         uint32_t* versions
         uint32_t* seen
 
-    ctypedef struct tree_nearest:
+    ctypedef struct merging_pair:
         double distance
         int32_t id
+        int32_t nearest
 
     double merging_measure(const void* context, int32_t a, int32_t b, double enough) noexcept
     tree_rule merging_rule(vector_method method) noexcept
@@ -101,18 +105,18 @@ cdef extern from "hierarchy/vectors.h" nogil:
     int32_t merging_unite(merging* m, int32_t a, int32_t b) noexcept
     ptrdiff_t merging_disappoint(merging* m, int32_t a, int32_t b, int32_t merged, int32_t* queries,
                                  ptrdiff_t count) noexcept
-    void merging_sink(tree_nearest* heap, ptrdiff_t size, ptrdiff_t at) noexcept
-    void merging_search_top(merging* m, int32_t id, tree_nearest* heap, ptrdiff_t size) noexcept
-    bint merging_outdated(const merging* m, tree_nearest entry) noexcept
+    void merging_sink(merging_pair* heap, ptrdiff_t size, ptrdiff_t at) noexcept
+    void merging_search_top(merging* m, int32_t id, merging_pair* heap, ptrdiff_t size) noexcept
+    bint merging_outdated(const merging* m, merging_pair entry) noexcept
 
 
 cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
-    FEW = 4096  # clusters so large that, measured on their points, two are worth waking another thread
-    # Centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart than 1e-6 R less than the
-    # 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
+    FEW = 4096  # clusters of more points that, measured on these, two are worth waking another thread
+    # Where clusters are measured, centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart
+    # than 1e-6 R less than the 2**-30 that tree_limit grants, for nearer ones less than 2**-SLACK_BITS R^2.
     SLACK_BITS = 70
 
 
@@ -121,6 +125,7 @@ cdef class Merging:
 
     points: n x p, all distinct and not too large to square                            IN
     weights: n, positive
+    progress: called now and then with how many merges have been made, or None
     """
 
     cdef:
@@ -134,28 +139,33 @@ cdef class Merging:
         int32_t* others
         int32_t[:, ::1] pairs
         double[::1] heights
+        int32_t[::1] rounds_of
         readonly ptrdiff_t searches, rounds
         double checked
         bint stopped
-        object interruption
+        object progress, interruption
 
-    def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads):
+    def __cinit__(self, const double[:, ::1] points, const double[::1] weights, int method, int n_threads,
+                  progress):
         cdef ptrdiff_t n = points.shape[0], p = points.shape[1], i, c, leaves
         self.memory = self.members_memory = NULL
-        self.n, self.n_threads = n, n_threads
+        self.n, self.n_threads, self.progress = n, n_threads, progress
         self.m.tree.p, self.m.tree.depth = p, tree_depth(n)
         self.m.method = <vector_method>method
         self.m.tree.rule = merging_rule(self.m.method)
         leaves = (<ptrdiff_t>1) << self.m.tree.depth
         cdef size_t boxes = padded(2 * leaves * tree_box_size(p) * sizeof(double))
         cdef size_t blocks = padded(leaves * (p + 1) * TREE_LEAF * sizeof(double))
+        cdef size_t lows = padded(leaves * p * TREE_LEAF * sizeof(double)) if tree_has_lows(self.m.tree.rule) else 0
         cdef size_t ids = padded(leaves * TREE_LEAF * sizeof(int32_t))
-        cdef size_t rows = padded(n * tree_row_size(p) * sizeof(double))
         cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
-        cdef char* at = <char*>scratch_allocate(boxes + blocks + ids + rows + 2 * reals + 8 * ints)
+        # There are n rows to begin with, and half as many, with lows, at most when the tree is built again.
+        cdef size_t rows = tree_row_size(p, False) * reals
+        cdef char* at = <char*>scratch_allocate(boxes + blocks + lows + ids + rows + 2 * reals + 8 * ints)
         self.memory = at
         self.m.tree.boxes, at = <double*>at, at + boxes
         self.m.tree.blocks, at = <double*>at, at + blocks
+        self.m.tree.lows, at = <double*>at if lows else NULL, at + lows
         self.m.tree.ids, at = <int32_t*>at, at + ids
         self.rows, at = <double*>at, at + rows
         self.m.weights, self.m.distances, at = <double*>at, <double*>(at + reals), at + 2 * reals
@@ -171,7 +181,7 @@ cdef class Merging:
                 row[c] = points[i, c]
             row[p] = 1 / weights[i] if method == VECTOR_WARD else 0
             row[p + 1] = i
-            row += tree_row_size(p)
+            row += tree_row_size(p, False)
             self.m.weights[i] = weights[i]
             self.m.nearest[i] = self.m.first_admirer[i] = NOBODY
             self.m.versions[i] = 0
@@ -187,27 +197,26 @@ cdef class Merging:
         cdef ptrdiff_t n = self.n, p = self.m.tree.p, i, c
         cdef size_t reals = padded(n * sizeof(double)), ints = padded(n * sizeof(int32_t))
         cdef size_t boxes = padded((n // TREE_LEAF + 1) * 2 * p * sizeof(double))
-        cdef size_t extents = padded(2 * p * n * sizeof(double))
-        cdef char* at = <char*>scratch_allocate((2 * p + 4) * reals + boxes + extents + 5 * ints)
         cdef members* m = &self.m.members
         cdef double largest = 0
-        self.members_memory = at
         m.measure = MEMBERS_FARTHEST if self.m.method == VECTOR_COMPLETE else MEMBERS_MEAN
-        m.p, m.stride = p, reals // sizeof(double)
-        m.columns, m.weights, at = <double*>at, <double*>(at + p * reals), at + (p + 1) * reals
-        m.spare, at = <double*>at, at + (p + 1) * reals
-        m.factor, m.total, at = <double*>at, <double*>(at + reals), at + 2 * reals
-        m.boxes, m.extents, at = <double*>at, <double*>(at + boxes), at + boxes + extents
+        # Points and rows change places: there must be room for half as many rows, to which the first build comes down.
+        cdef size_t columns = max(members_columns(m.measure, p), (tree_row_size(p, False) + 1) // 2) * reals
+        cdef size_t sums = 2 * reals if m.measure == MEMBERS_MEAN else 0
+        cdef char* at = <char*>scratch_allocate(columns + boxes + sums + 5 * ints)
+        self.members_memory = at
+        m.p, m.stride, m.known = p, reals // sizeof(double), NULL
+        m.columns, m.boxes, at = <double*>at, <double*>(at + columns), at + columns + boxes
+        m.factor, m.total, at = <double*>at, <double*>(at + reals), at + sums
         m.begin, m.end, m.next = <int32_t*>at, <int32_t*>(at + ints), <int32_t*>(at + 2 * ints)
         m.first, m.last = <int32_t*>(at + 3 * ints), <int32_t*>(at + 4 * ints)
         for i in range(n):
             for c in range(p):
                 m.columns[c * m.stride + i] = points[i, c]
-                m.extents[i * 2 * p + c] = m.extents[i * 2 * p + p + c] = points[i, c]
                 largest = max(largest, abs(points[i, c]))
-            m.weights[i] = 1 if merging_halves(self.m.method) else self.m.weights[i]
-            m.factor[i] = 1
-            m.total[i] = m.weights[i]
+            if m.measure == MEMBERS_MEAN:
+                m.factor[i], m.total[i] = 1, 1 if merging_halves(self.m.method) else self.m.weights[i]
+                m.columns[p * m.stride + i] = m.total[i]
             m.begin[i], m.end[i], m.next[i] = <int32_t>i, <int32_t>(i + 1), -1
             m.first[i] = m.last[i] = <int32_t>i
         members_fit(m, n)
@@ -216,22 +225,26 @@ cdef class Merging:
         self.m.tree.slack = ldexp(largest * largest * p, -SLACK_BITS)
         return 0
 
-    cdef int _build(self, ptrdiff_t n) except -1:
+    cdef int _build(self, ptrdiff_t n, bint with_lows) except -1:
         """The tree of the n clusters in `rows`."""
         cdef ptrdiff_t level, node, depth = tree_depth(n)
+        cdef double* columns
         cdef int threads = 1 if n < SERIAL * TREE_LEAF else self.n_threads
         self.m.tree.depth = depth
         for level in range(depth):
             with nogil:
                 for node in prange((<ptrdiff_t>1) << level, num_threads=threads, schedule="dynamic"):
-                    tree_split(self.rows, self.m.tree.p, n, level, node)
+                    tree_split(self.rows, self.m.tree.p, n, level, node, with_lows)
             PyErr_CheckSignals()
         with nogil:
             for node in prange((<ptrdiff_t>1) << depth, num_threads=threads, schedule="static"):
-                tree_fill(&self.m.tree, node, self.rows, n)
+                tree_fill(&self.m.tree, node, self.rows, n, with_lows)
             tree_fit_nodes(&self.m.tree)
-            if self.m.tree.rule == TREE_MEASURED:
-                members_gather(&self.m.members, self.rows, n)
+            if self.m.tree.rule == TREE_MEASURED and self.m.members.known == NULL:
+                tree_list(&self.m.tree, self.others)
+                columns = self.m.members.columns
+                members_gather(&self.m.members, self.others, n, self.rows)
+                self.rows = columns
         self.alive = self.built = n
         return 0
 
@@ -240,16 +253,38 @@ cdef class Merging:
         return 2 * self.alive <= self.built
 
     cdef int _rebuild(self) except -1:
-        self._build(tree_collect(&self.m.tree, self.rows))
+        self._build(tree_collect(&self.m.tree, self.rows), self.m.tree.lows != NULL)
+        return 0
+
+    cdef bint _knowable(self) noexcept nogil:
+        """Whether all dissimilarities of the clusters left are to be computed at once."""
+        cdef members* m = &self.m.members
+        if self.m.tree.rule != TREE_MEASURED or m.measure != MEMBERS_MEAN or m.known != NULL:
+            return False
+        return self.alive <= members_few(self.n)
+
+    cdef int _measure_all(self) except -1:
+        """Compute them, into the place of the rows, which take that of the points."""
+        cdef ptrdiff_t i, count
+        cdef int threads = self.n_threads if FEW < self.n else 1
+        self._rebuild()
+        count = tree_list(&self.m.tree, self.others)
+        with nogil:
+            members_rank(&self.m.members, self.others, count)
+            for i in prange(1, count, num_threads=threads, schedule="dynamic"):
+                members_measure_rank(&self.m.members, self.others, i, self.rows)
+        self._raise()
+        members_know(&self.m.members, self.others, count, self.rows)
+        self.rows = self.m.members.columns
         return 0
 
     cdef int _search(self, ptrdiff_t count) except -1:
         """The nearest of `queries`."""
         cdef ptrdiff_t first, last, chunk, chunks, serial = SERIAL, queries = QUERIES
         cdef ptrdiff_t slice = SLICE * self.n_threads
-        if self.m.tree.rule == TREE_MEASURED:
+        if self.m.tree.rule == TREE_MEASURED and self.m.members.known == NULL:
             # The fewer clusters are left, the longer each takes.
-            serial = 2 if self.alive < FEW else SERIAL
+            serial = 2 if self.alive < FEW < self.n else SERIAL
             queries = max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
             slice = SLICE // 16 * self.n_threads
         self.searches += count
@@ -266,7 +301,15 @@ cdef class Merging:
                     merging_search(&self.m, self.queries + first + chunk * queries,
                                    min(queries, last - first - chunk * queries))
             self._raise()
-            PyErr_CheckSignals()
+            self._look_up()
+        return 0
+
+    cdef int _look_up(self) except -1:
+        """Honour Ctrl-C, and say how far it has come."""
+        self.checked = seconds()
+        PyErr_CheckSignals()
+        if self.progress is not None:
+            self.progress(self.merged)
         return 0
 
     cdef int _raise(self) except -1:
@@ -278,6 +321,7 @@ cdef class Merging:
 
     cdef void _record(self, int32_t a, int32_t b, double height) noexcept nogil:
         self.pairs[0, self.merged], self.pairs[1, self.merged], self.heights[self.merged] = a, b, height
+        self.rounds_of[self.merged] = <int32_t>self.rounds
         self.merged += 1
         self.alive -= 1
 
@@ -303,44 +347,46 @@ cdef class Merging:
 
     cdef ptrdiff_t _search_all_again(self) noexcept nogil:
         """Make queries of all clusters; how many there are."""
-        cdef ptrdiff_t count = tree_collect(&self.m.tree, self.rows), i
-        cdef int32_t cluster
+        cdef ptrdiff_t count = tree_list(&self.m.tree, self.queries), i
         for i in range(count):
-            cluster = <int32_t>self.rows[i * tree_row_size(self.m.tree.p) + self.m.tree.p + 1]
-            self.queries[i] = cluster
-            self.m.first_admirer[cluster] = NOBODY
+            self.m.first_admirer[self.queries[i]] = NOBODY
         return count
 
-    def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights):
-        """Merge down to one cluster; pairs (2 x (n - 1)) get the ids of both, heights (n - 1) the dissimilarities."""
+    def reciprocal(self, int32_t[:, ::1] pairs, double[::1] heights, int32_t[::1] rounds):
+        """Merge down to one cluster.
+
+        pairs: 2 x (n - 1), the ids of both clusters of each merge                                  OUT
+        heights: n - 1, their dissimilarities                                                       OUT
+        rounds: n - 1, ascending, the same for pairs that merged at once                            OUT
+        """
         cdef ptrdiff_t count
-        cdef double checked = seconds()
-        self.pairs, self.heights = pairs, heights
-        self._build(self.n)
+        self.pairs, self.heights, self.rounds_of = pairs, heights, rounds
+        self._build(self.n, False)
         count = self._search_all_again()
         while self.alive > 1:
             self._search(count)
             with nogil:
                 count = self._merge_reciprocal(count)
-            if self._sparse():
+            if self._knowable():
+                self._measure_all()
+            elif self._sparse():
                 self._rebuild()
             if count == 0:
                 count = self._search_all_again()
             self.rounds += 1
-            if seconds() - checked > 0.02:
-                PyErr_CheckSignals()
-                checked = seconds()
+            if seconds() - self.checked > 0.02:
+                self._look_up()
 
-    def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights):
-        """Merge down to one cluster, the closest pair first; as `reciprocal`."""
+    def closest_first(self, int32_t[:, ::1] pairs, double[::1] heights, int32_t[::1] rounds):
+        """Merge down to one cluster, the closest pair first; as `reciprocal`, but all in round 0."""
         cdef ptrdiff_t i, size = self.n
-        cdef tree_nearest* heap = <tree_nearest*>scratch_allocate(self.n * sizeof(tree_nearest))
-        self.pairs, self.heights = pairs, heights
+        cdef merging_pair* heap = <merging_pair*>scratch_allocate(self.n * sizeof(merging_pair))
+        self.pairs, self.heights, self.rounds_of = pairs, heights, rounds
         try:
-            self._build(self.n)
+            self._build(self.n, False)
             self._search(self._search_all_again())
             for i in range(self.n):
-                heap[i].distance, heap[i].id = self.m.distances[i], <int32_t>i
+                heap[i].distance, heap[i].id, heap[i].nearest = self.m.distances[i], <int32_t>i, self.m.nearest[i]
                 self.m.seen[i] = self.m.versions[self.m.nearest[i]]
             for i in range(self.n // 2, -1, -1):
                 merging_sink(heap, size, i)
@@ -349,13 +395,13 @@ cdef class Merging:
                     size = self._merge_closest(heap, size, seconds() + 0.02)
                 if self._sparse():
                     self._rebuild()
-                PyErr_CheckSignals()
+                self._look_up()
         finally:
             scratch_free(heap)
 
-    cdef ptrdiff_t _merge_closest(self, tree_nearest* heap, ptrdiff_t size, double deadline) noexcept nogil:
+    cdef ptrdiff_t _merge_closest(self, merging_pair* heap, ptrdiff_t size, double deadline) noexcept nogil:
         """Merge until the deadline, until the tree has to be built anew, or to the end; how many entries are left."""
-        cdef tree_nearest top
+        cdef merging_pair top
         cdef int32_t nearest, merged
         while self.alive > 1 and not self._sparse() and seconds() < deadline:
             top = heap[0]
@@ -386,9 +432,8 @@ cdef int _interrupted(void* owner) noexcept nogil:
     if seconds() - (<Merging>owner).checked < 0.02:
         return (<Merging>owner).stopped
     with gil:
-        (<Merging>owner).checked = seconds()
         try:
-            PyErr_CheckSignals()
+            (<Merging>owner)._look_up()
         except BaseException as error:
             (<Merging>owner).interruption = error
             (<Merging>owner).stopped = True
