@@ -255,13 +255,13 @@ def _agglomerate(
         _kernels.load("slink").slink(distances, n, pairs, heights)
     else:
         scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
-        if overwrite and distances.flags.writeable:
-            triangle = distances
-        else:
-            triangle = allocate(len(distances), distances.dtype, f"the working copy of the distances of {n} points")
+
+        def room(count: int) -> Array:
+            return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
+
         defined = _kernels.load("agglomerate").agglomerate(
             distances.view(np.int8),
-            triangle.view(np.int8),
+            None if overwrite and distances.flags.writeable else room,
             n,
             is_double=distances.dtype == np.float64,
             method=code,
