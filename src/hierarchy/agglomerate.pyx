@@ -11,7 +11,8 @@ nearest neighbor to the right, or a lower bound for it. Here too the triangle is
 time for most data, O(n^3) at worst.
 
 Memory: the triangle (the caller's), blocks of a few rows, O(n threads). Ties go to the least distance, then the lowest
-position, where a merged cluster takes the later position of its two; nothing depends on the number of threads.
+position, where a merged cluster takes the later position of its two, with centroid and median the earlier; nothing
+depends on the number of threads.
 
 Sources: J. Juan, "Programme de classification hierarchique par l'algorithme de la recherche en chaine des voisins
 reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", Computer Journal
@@ -99,6 +100,8 @@ cdef extern from "hierarchy/triangle.h" nogil:
     nearest_found scan_run(const triangle* t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) noexcept
     nearest_found merge_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
                             ptrdiff_t stop) noexcept
+    nearest_found absorb_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                             ptrdiff_t stop) noexcept
     ptrdiff_t closest_row(const triangle* t) noexcept
     void extremes(int is_double, const void* values, ptrdiff_t start, ptrdiff_t stop, double* least,
                   double* greatest) noexcept
@@ -425,15 +428,22 @@ cdef void _set_nearest(agglomeration* w, ptrdiff_t x, nearest_found found) noexc
     triangle_set_real(&w.t, w.t.distances, x, found.distance)
 
 
+cdef void _absorb_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t start = w.start + run * RUN
+    w.found[run] = absorb_run(&w.t, w.method, w.a, w.b, start, min(start + RUN, w.t.n))
+
+
 cdef void _merge(agglomeration* w, ptrdiff_t a, ptrdiff_t b) noexcept nogil:
-    """Clusters a < b become one, at b."""
+    """Clusters a < b become one, at b with reducible methods and at a with the others."""
+    cdef ptrdiff_t stays = b if LW_REDUCIBLE(w.method) else a, goes = a + b - stays
     _record(w, a, b, triangle_get(&w.t, a, b))
-    _set_nearest(w, b, _over_runs(w, _merge_chunk, a, b, 0))
-    triangle_set_real(&w.t, w.t.sizes, b, triangle_real(&w.t, w.t.sizes, a)
+    _set_nearest(w, stays, _over_runs(w, _merge_chunk if LW_REDUCIBLE(w.method) else _absorb_chunk, a, b, 0))
+    triangle_set_real(&w.t, w.t.sizes, stays, triangle_real(&w.t, w.t.sizes, a)
                       + triangle_real(&w.t, w.t.sizes, b))
-    triangle_set_real(&w.t, w.t.sizes, a, 0)
-    triangle_set_real(&w.t, w.t.distances, a, INFINITY)
-    w.t.nearest[a] = NEAREST_NONE
+    triangle_set_real(&w.t, w.t.sizes, goes, 0)
+    triangle_set_real(&w.t, w.t.distances, goes, INFINITY)
+    w.t.nearest[goes] = NEAREST_NONE
 
 
 cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexcept nogil:

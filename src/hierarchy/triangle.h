@@ -2,7 +2,7 @@
  *
  * A triangle of n positions holds the distance of i < j at triangle_offset(n, i) + j: row by row, the diagonal and
  * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged cluster
- * takes the later position of its two halves.
+ * takes the later position of its two halves with reducible methods, the earlier one with the others.
  *
  * The memory traffic decides the speed: a row's right part is contiguous, its left part is one element in each earlier
  * row. Everything here reads rows to the right wherever it can, and condensing (below) makes the triangle small again
@@ -153,6 +153,11 @@ static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t s
 static inline nearest_found merge_run(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
                                       ptrdiff_t stop) {
     return TRIANGLE_DISPATCH(t->is_double, merge_run, t, method, a, b, start, stop);
+}
+
+static inline nearest_found absorb_run(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                                       ptrdiff_t stop) {
+    return TRIANGLE_DISPATCH(t->is_double, absorb_run, t, method, a, b, start, stop);
 }
 
 static inline ptrdiff_t closest_row(const triangle *t) { return TRIANGLE_DISPATCH(t->is_double, closest_row, t); }

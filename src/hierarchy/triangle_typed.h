@@ -258,27 +258,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     return best;
 }
 
-/* The merged cluster's distance to z, to the left of b, is known: what it means for z's nearest. With reducible methods
- * every position knows its nearest on both sides, and merging never brings anything nearer; with the others a position
- * knows its nearest to the right. */
-FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z,
-                                real merged) {
-    const int32_t nearest = t->nearest[z];
-    const int lost = nearest == a || nearest == b;
-    if (LW_REDUCIBLE(method)) {
-        if (lost) t->nearest[z] = NEAREST_UNKNOWN;
-        return;
-    }
-    real *distance = (real *)t->distances + z;
-    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > b))) {
-        *distance = merged;
-        t->nearest[z] = (int32_t)b;
-    } else if (lost) {
-        t->nearest[z] = NEAREST_UNKNOWN;
-    }
-}
-
-#define MERGE_LEFT(formula, t, method, a, b, start, stop, best)                                                        \
+#define MERGE_LEFT(formula, t, a, b, start, stop, best)                                                                \
     do {                                                                                                               \
         real *values_ = (real *)(t)->values;                                                                           \
         const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
@@ -292,39 +272,107 @@ FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
             const real merged_ = formula(to_a_, row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                     \
             row_z_[b] = merged_;                                                                                       \
-            TYPED(meet_left)(t, method, a, b, z_, merged_);                                                            \
-            if (LW_REDUCIBLE(method)) prefer_nearest(best, (double)merged_, z_);                                       \
+            if ((t)->nearest[z_] == (a) || (t)->nearest[z_] == (b)) (t)->nearest[z_] = NEAREST_UNKNOWN;                \
+            prefer_nearest(best, (double)merged_, z_);                                                                 \
         }                                                                                                              \
     } while (0)
 
-#define MERGE_RIGHT(formula, t, a, b, start, stop)                                                                     \
+/* row_to[z] from row_a[z] and row_b[z]: where both are stored side by side. */
+#define MERGE_RIGHT(formula, t, a, b, start, stop, row_a, row_b, row_to)                                               \
     do {                                                                                                               \
-        real *values_ = (real *)(t)->values;                                                                           \
-        const real *restrict row_a_ = values_ + triangle_offset((t)->n, a), *restrict sizes_ = (const real *)(t)->sizes; \
-        real *restrict row_b_ = values_ + triangle_offset((t)->n, b);                                                  \
-        const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
+        const real *restrict sizes_ = (const real *)(t)->sizes;                                                        \
+        const real height_ = ((const real *)(t)->values)[triangle_offset((t)->n, a) + (b)];                            \
+        const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
-            row_b_[z_] = formula(row_a_[z_], row_b_[z_], height_, size_a_, size_b_, sizes_[z_]);                       \
+            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], height_, size_a_, size_b_, sizes_[z_]);                   \
         }                                                                                                              \
     } while (0)
 
-/* Clusters a < b become one at b, as the positions [start, stop) see it; its nearest among those it keeps track of. The
- * caller changes the sizes when all runs are done. */
+/* Reducible methods: clusters a < b become one at b, as the positions [start, stop) see it; its nearest among them. The
+ * caller changes the sizes when all runs are done. Every position knows its nearest on both sides, and merging brings
+ * nothing nearer. */
 static inline nearest_found TYPED(merge_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
                                              ptrdiff_t start, ptrdiff_t stop) {
     nearest_found best = {INFINITY, -1};
     const ptrdiff_t left_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
-    LW_DISPATCH(method, MERGE_LEFT, t, method, a, b, start, left_stop, &best)
+    LW_DISPATCH(method, MERGE_LEFT, t, a, b, start, left_stop, &best)
     if (right_start >= stop) return best;
-    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop)
+    const real *restrict row_a = (const real *)t->values + triangle_offset(t->n, a);
+    real *row_b = (real *)t->values + triangle_offset(t->n, b);
+    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_b)
     const nearest_found right = TYPED(scan_run)(t, b, right_start, stop);
     prefer_nearest(&best, right.distance, right.position);
-    if (LW_REDUCIBLE(method)) {
-        int32_t *restrict nearest = t->nearest;
-        const int32_t lost_a = (int32_t)a, lost_b = (int32_t)b;
-        for (ptrdiff_t z = right_start; z < stop; z++) {
-            nearest[z] = nearest[z] == lost_a || nearest[z] == lost_b ? NEAREST_UNKNOWN : nearest[z];
+    int32_t *restrict nearest = t->nearest;
+    const int32_t lost_a = (int32_t)a, lost_b = (int32_t)b;
+    for (ptrdiff_t z = right_start; z < stop; z++) {
+        nearest[z] = nearest[z] == lost_a || nearest[z] == lost_b ? NEAREST_UNKNOWN : nearest[z];
+    }
+    return best;
+}
+
+/* Other methods, where a position knows its nearest to the right only: the distance of z, to the left of a, to the cluster
+ * that a and b are now. */
+FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z, real merged) {
+    const int32_t nearest = t->nearest[z];
+    const int lost = nearest == a || nearest == b;
+    real *distance = (real *)t->distances + z;
+    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > a))) {
+        *distance = merged;
+        t->nearest[z] = (int32_t)a;
+    } else if (lost) {
+        t->nearest[z] = NEAREST_UNKNOWN;
+    }
+}
+
+#define ABSORB_LEFT(formula, t, a, b, start, stop)                                                                     \
+    do {                                                                                                               \
+        real *values_ = (real *)(t)->values;                                                                           \
+        const real *sizes_ = (const real *)(t)->sizes;                                                                 \
+        const real height_ = values_[triangle_offset((t)->n, a) + (b)], size_a_ = sizes_[a], size_b_ = sizes_[b];      \
+        for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
+            const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (a) ? z_ + COLUMN_AHEAD : z_;                                 \
+            if (sizes_[ahead_] > 0) {                                                                                  \
+                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a), 1);                                \
+                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b));                                   \
+            }                                                                                                          \
+            if (!(sizes_[z_] > 0)) continue;                                                                           \
+            real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
+            const real merged_ = formula(row_z_[a], row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                 \
+            row_z_[a] = merged_;                                                                                       \
+            TYPED(meet_absorbed)(t, a, b, z_, merged_);                                                                \
+        }                                                                                                              \
+    } while (0)
+
+/* Other methods: cluster b joins cluster a < b, at a, as the positions [start, stop) see it; the nearest to the right of
+ * a among them. At the earlier position, as half as many columns are written and fewer are read, now and when the cluster
+ * merges again. The caller changes the sizes when all runs are done. */
+static inline nearest_found TYPED(absorb_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
+                                              ptrdiff_t start, ptrdiff_t stop) {
+    const ptrdiff_t n = t->n;
+    const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
+    real *row_a = (real *)t->values + triangle_offset(n, a);
+    const real *restrict row_b = values + triangle_offset(n, b);
+    nearest_found best = {INFINITY, -1};
+    LW_DISPATCH(method, ABSORB_LEFT, t, a, b, start, (stop < a ? stop : a))
+    const ptrdiff_t middle_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
+    for (ptrdiff_t run = start > a ? start : a + 1; run < middle_stop; run += NEAREST_RUN) {
+        const ptrdiff_t end = middle_stop - run < NEAREST_RUN ? middle_stop : run + NEAREST_RUN;
+        real to_b[NEAREST_RUN];
+        const real *restrict column_b = to_b - run;
+        for (ptrdiff_t z = run; z < end; z++) {
+            const ptrdiff_t ahead = z + COLUMN_AHEAD < b ? z + COLUMN_AHEAD : z;
+            if (sizes[ahead] > 0) __builtin_prefetch(values + triangle_offset(n, ahead) + b);
+            to_b[z - run] = sizes[z] > 0 ? values[triangle_offset(n, z) + b] : 0;
+            if (t->nearest[z] == b) t->nearest[z] = NEAREST_UNKNOWN;
         }
+        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, run, end, row_a, column_b, row_a)
+        const nearest_found found = TYPED(scan_run)(t, a, run, end);
+        prefer_nearest(&best, found.distance, found.position);
+    }
+    if (right_start < stop) {
+        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_a)
+        const nearest_found found = TYPED(scan_run)(t, a, right_start, stop);
+        prefer_nearest(&best, found.distance, found.position);
     }
     return best;
 }
