@@ -141,10 +141,11 @@ def linkage(
 
     Notes
     -----
-    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two.
-    Time O(n^2) (centroid and median: for most data), memory n (n - 1) / 2 distances for the working copy. Single
-    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it; on one thread and without a
-    copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
+    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two,
+    with centroid and median linkage the earlier. Time O(n^2) (centroid and median: for most data). Memory for the
+    working copy: n (n - 1) / 2 distances for centroid and median linkage, as a rule half of that for complete, average,
+    weighted and ward, none for single; beside it, and with ``preserve_input=False`` alone, blocks of a few rows. Single
+    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
     nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
 
     Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
