@@ -145,8 +145,9 @@ def linkage(
     with centroid and median linkage the earlier. Time O(n^2) (centroid and median: for most data). Memory for the
     working copy: n (n - 1) / 2 distances for centroid and median linkage, as a rule half of that for complete, average,
     weighted and ward, none for single; beside it, and with ``preserve_input=False`` alone, blocks of a few rows. Single
-    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
-    nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
+    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete,
+    average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
+    there are few. Centroid and median merge the closest pair first.
 
     Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx). For other methods equal
     observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes

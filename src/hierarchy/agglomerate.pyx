@@ -10,12 +10,12 @@ Other methods (centroid, median): the generic algorithm. The pair at the least d
 nearest neighbor to the right, or a lower bound for it. Here too the triangle is condensed as clusters vanish. O(n^2)
 time for most data, O(n^3) at worst.
 
-The first round of a reducible method reads the caller's matrix and writes the smaller triangle alone; only the chain and
-the generic algorithm need a copy of it all.
+The first round of a reducible method reads the caller's matrix and writes the smaller triangle alone; only the chain
+and the generic algorithm need a copy of it all.
 
-Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the lowest
-position, where a merged cluster takes the later position of its two, with centroid and median the earlier; nothing
-depends on the number of threads.
+Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
+lowest position, where a merged cluster takes the later position of its two, with centroid and median the earlier;
+nothing depends on the number of threads.
 
 Sources: J. Juan, "Programme de classification hierarchique par l'algorithme de la recherche en chaine des voisins
 reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", Computer Journal

@@ -60,7 +60,7 @@ FC_INLINE void prefer_nearest(nearest_found *best, double distance, ptrdiff_t po
     }
 }
 
-/* The first pair that is wholly or partly to the right of old position b: pairs [that, n_pairs) are, those before not. */
+/* The first pair whose later half is to the right of old position b: pairs [that, n_pairs) are, those before not. */
 static inline ptrdiff_t pairs_behind(const condense_plan *plan, ptrdiff_t b) {
     ptrdiff_t low = 0, high = plan->n_pairs;
     while (low < high) {

@@ -138,9 +138,9 @@ static inline void TYPED(columns_nearest)(const triangle *t, ptrdiff_t parts, co
         }                                                                                                              \
     } while (0)
 
-/* What the new rows [start, stop) of a condensed triangle need from the rows of earlier halves above them, for the pairs
- * [begin, end): to[(row - start) * n_pairs + pair], where the earlier half is to the left of the row. The rows of a block
- * read next to each other there: whole cache lines, while one row would take one value from each. */
+/* What the new rows [start, stop) of a condensed triangle need from the rows of earlier halves above them, for pairs
+ * [begin, end): to[(row - start) * n_pairs + pair], where the earlier half is to the left of the row. The rows of a
+ * block read next to each other there: whole cache lines, while one row would take one value from each. */
 static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
                                          ptrdiff_t begin, ptrdiff_t end, void *to) {
     const ptrdiff_t n = t->n, low = plan->source[start], high = plan->source[stop - 1], ld = plan->n_pairs;
@@ -310,8 +310,8 @@ static inline nearest_found TYPED(merge_run)(const triangle *t, lw_method method
     return best;
 }
 
-/* Other methods, where a position knows its nearest to the right only: the distance of z, to the left of a, to the cluster
- * that a and b are now. */
+/* Other methods, where a position knows its nearest to the right only: what the distance of z, to the left of a, to the
+ * cluster that a and b are now means for z's nearest. */
 FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z, real merged) {
     const int32_t nearest = t->nearest[z];
     const int lost = nearest == a || nearest == b;
@@ -343,9 +343,9 @@ FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b,
         }                                                                                                              \
     } while (0)
 
-/* Other methods: cluster b joins cluster a < b, at a, as the positions [start, stop) see it; the nearest to the right of
- * a among them. At the earlier position, as half as many columns are written and fewer are read, now and when the cluster
- * merges again. The caller changes the sizes when all runs are done. */
+/* Other methods: cluster b joins cluster a < b, at a, as the positions [start, stop) see it; the nearest to the right
+ * of a among them. At the earlier position columns are shorter, now and when the cluster merges again. The caller
+ * changes the sizes when all runs are done. */
 static inline nearest_found TYPED(absorb_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
                                               ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n = t->n;
