@@ -1,11 +1,16 @@
 """Distances: ours in float64 and float32 beside SciPy's, which knows float64 alone. One group a workload.
 
-SciPy has no thread pool, so both run in this process. Results are asserted equal after the timing.
+    python -m benchmarks.bench_distance
+    python -m pytest benchmarks/bench_distance.py --benchmark-columns=median,rounds --benchmark-group-by=group
+
+The first compares `pdist` in processes that take turns, and says which targets are met, and how many times longer ours
+takes than writing the result does. The second is pytest-benchmark's table; SciPy has no thread pool, so both run in its
+process. Results are asserted equal after the timing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.spatial import distance as scipy_distance
 
 import fastcluster_ext
+from benchmarks.limits import least_seconds
+from benchmarks.turns import Contestant, ratio, row, take_turns
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +36,14 @@ PDIST = [
     (10_000, 64, "canberra", 3),
     (2_000, 6830, "correlation", 2),
 ]
+# By how much SciPy is to take longer: than ours in float64, in float32.
+TARGETS = {
+    (10_000, 3, "euclidean"): (4.0, 7.0),
+    (10_000, 64, "euclidean"): (12.0, 12.0),
+    (10_000, 64, "cityblock"): (12.0, 12.0),
+    (2_000, 6830, "correlation"): (10.0, 10.0),
+}
+PEER = "SciPy"
 # Points, other points, features, metric.
 CDIST = [(100_000, 500, 3, "euclidean"), (10_000, 5_000, 64, "cityblock")]
 
@@ -100,3 +115,41 @@ def test_squareform(benchmark: BenchmarkFixture, peer: str) -> None:
     function = fastcluster_ext.squareform if peer == "fastcluster_ext" else scipy_distance.squareform
     matrix = time(benchmark, "squareform 6000", 5, lambda: function(condensed))
     assert (matrix == matrix.T).all()
+
+
+# -- in turns ----------------------------------------------------------------------------------------------------------
+
+
+def prepare(who: str, n: int, p: int, metric: str) -> Callable[[], Array]:
+    points = normal(n, p)
+    if who == PEER:
+        return lambda: scipy_distance.pdist(points, metric)
+    points = points.astype(who)
+    return lambda: fastcluster_ext.pdist(points, metric)
+
+
+def some(distances: Array) -> Array:
+    return distances[::997].copy()
+
+
+def check(found: Mapping[str, Array]) -> None:
+    for who, tolerance in TOLERANCES.items():
+        assert_allclose(found[who], found[PEER], rtol=tolerance)
+
+
+def report() -> None:
+    out = np.empty(10_000 * 9_999 // 2)
+    write = least_seconds(lambda: out.fill(1.0)) / out.nbytes
+    print(f"pdist; seconds; {1e-9 / write:.1f} GB are written in a second, by one thread, where memory is not new")
+    print(row("", [*TOLERANCES, PEER, "float64 ratio", "float32 ratio", "float64 by write"]))
+    for (n, p, metric), targets in TARGETS.items():
+        contestants = {who: Contestant(prepare, (who, n, p, metric), some) for who in (*TOLERANCES, PEER)}
+        taken = take_turns(contestants, 7 if p < 1000 else 2, check)
+        ratios = [ratio(taken[PEER], taken[who], target) for who, target in zip(TOLERANCES, targets, strict=True)]
+        by_write = taken["float64"] / (4 * n * (n - 1) * write)
+        figures = [*(f"{seconds:.4f}" for seconds in taken.values()), *ratios, f"{by_write:.1f}"]
+        print(row(f"{n} x {p} {metric}", figures), flush=True)
+
+
+if __name__ == "__main__":
+    report()

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.workloads import ITERATIONS, Workload
 
-__all__ = ["multiply_adds_per_second", "needed", "read_bytes_per_second"]
+__all__ = ["least_seconds", "multiply_adds_per_second", "needed", "read_bytes_per_second"]
 
 _BYTES = 1 << 29
 _SIZE = 3072
@@ -22,17 +22,18 @@ def read_bytes_per_second(n_threads: int) -> float:
     values = np.ones(_BYTES // 8, dtype=np.int64)
     parts = np.array_split(values, n_threads)
     with ThreadPoolExecutor(n_threads) as pool:
-        return _BYTES / _least_seconds(lambda: list(pool.map(np.max, parts)))
+        return _BYTES / least_seconds(lambda: list(pool.map(np.max, parts)))
 
 
 def multiply_adds_per_second() -> float:
     """Measure float32 multiply-adds: a matrix product of NumPy's BLAS, whose pool was sized when this process began."""
     a = np.ones((_SIZE, _SIZE), dtype=np.float32)
     out = np.empty_like(a)
-    return _SIZE**3 / _least_seconds(lambda: np.matmul(a, a, out=out))
+    return _SIZE**3 / least_seconds(lambda: np.matmul(a, a, out=out))
 
 
-def _least_seconds(job: Callable[[], object]) -> float:
+def least_seconds(job: Callable[[], object]) -> float:
+    """Return the least of a few times that the job takes."""
     seconds = []
     for _ in range(_REPEATS):
         started = time.perf_counter()

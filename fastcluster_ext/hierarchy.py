@@ -147,11 +147,13 @@ def linkage(
 
     Notes
     -----
-    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two.
-    Time O(n^2) (centroid and median: for most data), memory n (n - 1) / 2 distances for the working copy. Single
-    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it; on one thread and without a
-    copy. Complete, average, weighted and ward merge all reciprocal nearest neighbors at once, or follow
-    nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
+    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two,
+    with centroid and median linkage the earlier. Time O(n^2) (centroid and median: for most data). Memory for the
+    working copy: n (n - 1) / 2 distances for centroid and median linkage, as a rule half of that for complete, average,
+    weighted and ward, none for single; beside it, and with ``preserve_input=False`` alone, blocks of a few rows. Single
+    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete,
+    average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
+    there are few. Centroid and median merge the closest pair first.
 
     Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx), and of equally long edges
     that of the lowest observation comes first, then that of the lowest other one. For other methods equal
@@ -272,13 +274,13 @@ def _agglomerate(
         _kernels.load("slink").slink(distances, n, pairs, heights)
     else:
         scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
-        if overwrite and distances.flags.writeable:
-            triangle = distances
-        else:
-            triangle = allocate(len(distances), distances.dtype, f"the working copy of the distances of {n} points")
+
+        def room(count: int) -> Array:
+            return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
+
         defined = _kernels.load("agglomerate").agglomerate(
             distances.view(np.int8),
-            triangle.view(np.int8),
+            None if overwrite and distances.flags.writeable else room,
             n,
             is_double=distances.dtype == np.float64,
             method=code,

@@ -70,6 +70,42 @@ def test_errors(method):
     assert ours.linkage(points[:1], method).shape == original.linkage(points[:1], method).shape == (0, 4)
 
 
+BAD_CALLS = {
+    "a NaN": lambda module: module.linkage([1.0, np.nan, 2.0]),
+    "a wrong length": lambda module: module.linkage([1.0, 2.0]),
+    "nothing": lambda module: module.linkage([]),
+    "no rows": lambda module: module.linkage(np.zeros((0, 3))),
+    "three dimensions": lambda module: module.linkage(np.zeros((2, 2, 2))),
+    "a number": lambda module: module.linkage(3.0),
+    "text": lambda module: module.linkage(["a", "b", "c"]),
+    "None": lambda module: module.linkage(np.array([1, 2, None], dtype=object)),
+    "method": lambda module: module.linkage(points, "warp"),
+    "metric": lambda module: module.linkage(points, "single", "warp"),
+    "metric of a wrong type": lambda module: module.linkage(points, "single", None),
+    "a NaN in an observation": lambda module: module.linkage([[1, np.nan], [2, 3]]),
+    "vector: a NaN": lambda module: module.linkage_vector([[1, np.nan], [2, 3]], "ward"),
+    "vector: no rows": lambda module: module.linkage_vector(np.zeros((0, 3))),
+    "vector: no columns": lambda module: module.linkage_vector(np.zeros((3, 0))),
+    "vector: a condensed matrix": lambda module: module.linkage_vector(distances),
+    "vector: text": lambda module: module.linkage_vector([["a"], ["b"]]),
+    "vector: method": lambda module: module.linkage_vector(points, "warp"),
+    "vector: method of a matrix": lambda module: module.linkage_vector(points, "complete"),
+    "vector: metric": lambda module: module.linkage_vector(points, "single", "warp"),
+    "vector: metric of ward": lambda module: module.linkage_vector(points, "ward", "cityblock"),
+    "vector: no exponent": lambda module: module.linkage_vector(points, "single", "minkowski"),
+    "vector: a bad exponent": lambda module: module.linkage_vector(points, "single", "minkowski", "a"),
+    "vector: an argument too many": lambda module: module.linkage_vector(points, "single", "euclidean", 3),
+}
+
+
+@pytest.mark.parametrize("call", BAD_CALLS.values(), ids=BAD_CALLS)
+def test_error_types_are_fastclusters(call):
+    with pytest.raises(Exception) as wanted:  # noqa: PT011 - whatever fastcluster raises
+        call(original)
+    with pytest.raises(wanted.type):
+        call(ours)
+
+
 def test_unknown_methods():
     for function in (ours.linkage, original.linkage, ours.linkage_vector, original.linkage_vector):
         with pytest.raises(KeyError):

@@ -1,9 +1,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import scipy.cluster.hierarchy as scipy_hierarchy
 import scipy.spatial.distance as scipy_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run_python
 from reference_hierarchy import replay
 
 import fastcluster_ext
@@ -288,14 +288,8 @@ def test_python_threads_at_once():
         np.testing.assert_array_equal(results[method], expected[method])
 
 
-def run(code, timeout=60):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout, check=False, env={**os.environ}
-    )
-
-
 def test_too_much_for_memory_names_the_bytes():
-    done = run(
+    done = run_python(
         "import resource, numpy as np\n"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
         "from fastcluster_ext import linkage\n"
@@ -307,24 +301,97 @@ def test_too_much_for_memory_names_the_bytes():
     assert "19999800000 bytes" in done.stdout, done.stderr
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
-@pytest.mark.parametrize("method", ["single", "average", "centroid"])
-def test_a_signal_ends_it(method):
-    distances = np.random.default_rng(0).random(4000 * 3999 // 2)
+PEAK = """
+import sys
+from pathlib import Path
+import numpy as np
+from fastcluster_ext import linkage
+
+def peak_of(name):
+    return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                       if line.startswith(name))
+
+n, method, preserve = 4000, sys.argv[1], sys.argv[2] == "preserved"
+distances = np.random.default_rng(0).random(n * (n - 1) // 2)
+linkage(distances[:1225].copy(), method)
+before = peak_of("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+linkage(distances, method, preserve_input=preserve)
+print((peak_of("VmHWM") - before) / distances.nbytes)
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's memory peaks")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("input_is", "most"), [("overwritten", 0.1), ("preserved", 1.1)])
+def test_extra_memory(method, input_is, most):
+    assert float(run_python(PEAK, method, input_is).stdout) <= most
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_more_observations_than_16_bits_count(method):
+    """65 600 observations: 8.6 GB of float32 distances, in a file of which only what is written takes space."""
+    available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if "MemAvailable" in line)
+    if os.environ.get("TEST_LARGE") is None or int(available.split()[1]) < 12e6:
+        pytest.skip("takes a minute and 10 GB; set TEST_LARGE to run it")
+    n = 65_600
+    points = np.sort(np.random.default_rng(0).random((n, 1), dtype=np.float32), axis=0)
+    Z = linkage(fastcluster_ext.pdist(points), method, preserve_input=False)
+    assert (np.sort(Z[:, :2].ravel()) == np.arange(2 * n - 2)).all()
+    assert Z[-1, 3] == n
+    if method == "single":
+        gaps = np.diff(points[:, 0].astype(float))
+        np.testing.assert_allclose(Z[:, 2], np.sort(gaps), atol=1e-7)
+
+
+def delay_of_a_signal(job, after):
+    """Seconds from a signal, `after` seconds into the job, until the job has ended by it."""
+    fired = []
 
     def stop(*_):
+        fired.append(time.perf_counter())
         raise KeyboardInterrupt
 
+    # SIGALRM is delivered on time; what takes time is until Python looks.
     def repeat():
-        for _ in range(100):
-            linkage(distances, method)
+        while True:
+            job()
 
     previous = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    due = time.perf_counter() + after
+    signal.setitimer(signal.ITIMER_REAL, after)
     try:
         with pytest.raises(KeyboardInterrupt):
             repeat()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+    return fired[0] - due
+
+
+needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
+# 0.1 s on a quiet machine; tests must pass on one that others use too.
+PROMPT = 0.3
+
+
+@needs_timers
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("after", [0.03, 0.1])
+def test_a_signal_ends_it(method, after):
+    distances = np.random.default_rng(0).random(4000 * 3999 // 2)
+    assert delay_of_a_signal(lambda: linkage(distances, method), after) < PROMPT
     assert linkage(distances[:3], method).shape == (2, 4)
+
+
+@needs_timers
+def test_a_signal_ends_single_linkage_of_equal_distances():
+    """Which Prim's algorithm decides."""
+    distances = np.random.default_rng(0).integers(1, 9, size=4000 * 3999 // 2).astype(float)
+    assert delay_of_a_signal(lambda: linkage(distances), 0.15) < PROMPT
+
+
+@needs_timers
+def test_a_signal_ends_optimal_leaf_ordering():
+    points = points_of("random", 1500)
+    Z = linkage(points, "average")
+    assert delay_of_a_signal(lambda: fastcluster_ext.optimal_leaf_ordering(Z, points), 0.1) < PROMPT

@@ -24,6 +24,20 @@ _Linkage = npt.NDArray[np.float64]
 _VECTOR_METHODS = ("single", "centroid", "median", "ward")
 
 
+class _RefusedError(AssertionError, ValueError):
+    """What `fastcluster` asserts; a ValueError too, which is what it should be."""
+
+
+class _UnknownMetricError(KeyError, ValueError):
+    """A metric that `linkage_vector` does not know: a KeyError in `fastcluster`."""
+
+
+def _as_values(X: npt.ArrayLike) -> Array:
+    """Return an array of numbers; as in `fastcluster`, text that is no number is a ValueError, and None is NaN."""
+    array = np.asarray(X)
+    return _validation.as_array(array.astype(np.float64) if array.dtype.kind in "OSU" else array, "X")
+
+
 def linkage(
     X: npt.ArrayLike, method: str = "single", metric: Any = "euclidean", preserve_input: bool = True
 ) -> _Linkage:
@@ -50,7 +64,9 @@ def linkage(
     KeyError
         Unknown method.
     ValueError
-        A length that no condensed matrix has, an unknown metric.
+        A length that no condensed matrix has, an unknown metric, text.
+    AssertionError
+        Neither one nor two dimensions (a ValueError at the same time).
     FloatingPointError
         NaN, given or computed.
 
@@ -62,7 +78,7 @@ def linkage(
     """
     if method not in hierarchy.METHODS:
         raise KeyError(method)
-    values = _validation.as_array(X, "X")
+    values = _as_values(X)
     if values.ndim == 2:
         if len(values) == 1:
             return np.empty((0, 4))
@@ -72,7 +88,7 @@ def linkage(
         distances = np.ascontiguousarray(values, dtype=np.float32 if values.dtype == np.float32 else np.float64)
         preserve_input = preserve_input and np.shares_memory(distances, values)
     else:
-        raise ValueError(f"X must have one or two dimensions, got {values.ndim}")
+        raise _RefusedError(f"X must have one or two dimensions, got {values.ndim}")
     return _cluster(distances, method, overwrite=not preserve_input)
 
 
@@ -113,8 +129,13 @@ def linkage_vector(
         Unknown method.
     IndexError
         A method that needs a distance matrix.
+    AssertionError
+        Observations not two-dimensional, a metric that is not Euclidean where it must be, an `extraarg` for Euclidean
+        distances (each a ValueError at the same time).
+    TypeError
+        Minkowski's exponent missing, or no number.
     ValueError
-        An unknown metric, one that is not Euclidean where it must be, observations not two-dimensional.
+        No observations, no columns, an unknown metric (a KeyError at the same time), text.
     FloatingPointError
         NaN, given or computed.
 
@@ -129,15 +150,27 @@ def linkage_vector(
     if method not in _VECTOR_METHODS:
         raise IndexError(f"method {method!r} needs a distance matrix: use linkage")
     if method != "single" and metric != "euclidean":
-        raise ValueError(f"method {method!r} needs Euclidean distances, got metric {metric!r}")
-    values = _validation.as_array(X, "X")
+        raise _RefusedError(f"method {method!r} needs Euclidean distances, got metric {metric!r}")
+    values = _as_values(X)
     if values.ndim != 2:
-        raise ValueError(f"X must have two dimensions, got {values.ndim}")
+        raise _RefusedError(f"X must have two dimensions, got {values.ndim}")
+    if values.shape[0] and not values.shape[1]:
+        raise ValueError("X must have at least one column")
+    if metric == "euclidean" and extraarg is not None:
+        raise _RefusedError("metric 'euclidean' has no extraarg")
+    if metric == "minkowski" and extraarg is None:
+        raise TypeError("metric 'minkowski' needs its exponent as extraarg")
     if len(values) == 1:
         return np.empty((0, 4))
     if metric == "euclidean" and values.size and np.isfinite(values).all():
         return hierarchy.linkage(values, method, callback=callback)
-    return _cluster(_pdist(values, metric, extraarg), method, overwrite=True)
+    try:
+        distances = _pdist(values, metric, extraarg)
+    except ValueError as error:
+        if "metric" not in str(error).lower():
+            raise
+        raise _UnknownMetricError(str(error)) from None
+    return _cluster(distances, method, overwrite=True)
 
 
 def _pdist(values: Array, metric: Any, extraarg: Any = None) -> Array:

@@ -180,13 +180,13 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
     return unit;
 }
 
-/* a * b - c, rounded once; for lanes_minus. */
+/* a * b + c, rounded once; for lanes_plus. */
 #if defined(__AVX512F__)
-FC_INLINE __m512 fmsub512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmsub_ps(a, b, c); }
-FC_INLINE __m512d fmsub512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmsub_pd(a, b, c); }
+FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+FC_INLINE __m512d fmadd512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
 #elif defined(__AVX2__) && defined(__FMA__)
-FC_INLINE __m256 fmsub256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmsub_ps(a, b, c); }
-FC_INLINE __m256d fmsub256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmsub_pd(a, b, c); }
+FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 #endif
 
 #define REAL float

@@ -50,6 +50,13 @@ static inline ptrdiff_t pairwise_slice(const pairwise *pairs, ptrdiff_t n_column
     return (units < 1 ? 1 : (ptrdiff_t)units) * n_threads;
 }
 
+/* Which of a slice's units is taken `turn`-th. Threads go through parts of their own, far from each other: two that
+ * write side by side would both ask for, and clear, the same new page of memory. */
+static inline ptrdiff_t pairwise_turn(ptrdiff_t turn, ptrdiff_t units, int n_threads) {
+    const ptrdiff_t part = units / n_threads;
+    return turn < part * n_threads ? turn % n_threads * part + turn / n_threads : turn;
+}
+
 static inline void pairwise_pack(const pairwise *pairs, const matrix *view, ptrdiff_t start, ptrdiff_t count,
                                  void *panels) {
     if (pairs->single) metric_pack_f32(&pairs->m, view, start, count, (float *)panels);

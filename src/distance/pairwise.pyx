@@ -40,6 +40,7 @@ cdef extern from "distance/pairwise.h" nogil:
     size_t pairwise_tile_bytes(const pairwise* pairs) noexcept
     ptrdiff_t pairwise_span(const pairwise* pairs) noexcept
     ptrdiff_t pairwise_slice(const pairwise* pairs, ptrdiff_t n_columns, int n_threads) noexcept
+    ptrdiff_t pairwise_turn(ptrdiff_t turn, ptrdiff_t units, int n_threads) noexcept
     void pairwise_pack(const pairwise* pairs, const matrix* view, ptrdiff_t start, ptrdiff_t count,
                        void* panels) noexcept
     void pairwise_unit(const pairwise* pairs, const void* rows, ptrdiff_t row, ptrdiff_t row_count,
@@ -91,13 +92,14 @@ cdef int _units(const pairwise* pairs, const char* panels, ptrdiff_t start, ptrd
     upper triangle."""
     cdef ptrdiff_t rows = metric_tile_rows(&pairs.m), span = pairwise_span(pairs)
     cdef ptrdiff_t column_blocks = chunk_count(m, span), units = chunk_count(n, rows) * column_blocks
-    cdef ptrdiff_t a_slice = pairwise_slice(pairs, m, n_threads), unit, first, last, row, column
+    cdef ptrdiff_t a_slice = pairwise_slice(pairs, m, n_threads), turn, unit, first, last, row, column
     cdef size_t panel_bytes = pairwise_panels_bytes(pairs, 1), tile_bytes = padded(pairwise_tile_bytes(pairs))
     cdef size_t value_bytes = pairwise_value_bytes(pairs)
     for first in range(0, units, a_slice):
         last = min(first + a_slice, units)
         with nogil:
-            for unit in prange(first, last, num_threads=n_threads, schedule="dynamic"):
+            for turn in prange(last - first, num_threads=n_threads, schedule="dynamic"):
+                unit = first + pairwise_turn(turn, last - first, n_threads)
                 row = unit // column_blocks * rows
                 column = unit % column_blocks * span
                 pairwise_unit(pairs, panels + row // METRIC_PANEL * panel_bytes + row % METRIC_PANEL * value_bytes,

@@ -10,8 +10,12 @@ Other methods (centroid, median): the generic algorithm. The pair at the least d
 nearest neighbor to the right, or a lower bound for it. Here too the triangle is condensed as clusters vanish. O(n^2)
 time for most data, O(n^3) at worst.
 
-Memory: the triangle (the caller's), blocks of a few rows, O(n threads). Ties go to the least distance, then the lowest
-position, where a merged cluster takes the later position of its two; nothing depends on the number of threads.
+The first round of a reducible method reads the caller's matrix and writes the smaller triangle alone; only the chain
+and the generic algorithm need a copy of it all.
+
+Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
+lowest position, where a merged cluster takes the later position of its two, with centroid and median the earlier;
+nothing depends on the number of threads.
 
 Sources: J. Juan, "Programme de classification hierarchique par l'algorithme de la recherche en chaine des voisins
 reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", Computer Journal
@@ -58,6 +62,8 @@ cdef extern from "hierarchy/triangle.h" nogil:
         ptrdiff_t n
         int is_double
         void* values
+        double scale
+        const double* weights
         void* sizes
         int32_t* nearest
         void* distances
@@ -83,17 +89,22 @@ cdef extern from "hierarchy/triangle.h" nogil:
     double triangle_real(const triangle* t, const void* array, ptrdiff_t i) noexcept
     void triangle_set_real(const triangle* t, void* array, ptrdiff_t i, double value) noexcept
     void prefer_nearest(nearest_found* best, double distance, ptrdiff_t position) noexcept
-    void load_row(const triangle* t, ptrdiff_t row, const void* input, double scale, const double* weights) noexcept
-    void row_nearest(const triangle* t, ptrdiff_t row, void* column_least, void* column_rows) noexcept
+    ptrdiff_t pairs_behind(const condense_plan* plan, ptrdiff_t b) noexcept
+    void load_row(const triangle* t, const triangle* source, ptrdiff_t row, void* scratch) noexcept
+    void row_nearest(const triangle* t, ptrdiff_t row, void* scratch, void* column_least, void* column_rows) noexcept
     void clear_columns(const triangle* t, void* column_least, void* column_rows) noexcept
     void columns_nearest(const triangle* t, ptrdiff_t parts, const void* column_least,
                          const void* column_rows) noexcept
-    void condense_row(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, void* scratch,
-                      void* out) noexcept
+    void gather_earlier(const triangle* t, const condense_plan* plan, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t begin,
+                        ptrdiff_t end, void* to) noexcept
+    void condense_row(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, const void* above,
+                      void* scratch, void* out) noexcept
     size_t condense_scratch_bytes(ptrdiff_t n) noexcept
     nearest_found scan_run(const triangle* t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) noexcept
     nearest_found merge_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
                             ptrdiff_t stop) noexcept
+    nearest_found absorb_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                             ptrdiff_t stop) noexcept
     ptrdiff_t closest_row(const triangle* t) noexcept
     void extremes(int is_double, const void* values, ptrdiff_t start, ptrdiff_t stop, double* least,
                   double* greatest) noexcept
@@ -101,9 +112,10 @@ cdef extern from "hierarchy/triangle.h" nogil:
 
 # Tuning, by benchmarks/bench_hierarchy.py.
 cdef enum:
-    BLOCK_ROWS = 16  # rows condensed between two barriers; two cache lines of doubles of an earlier row
+    BLOCK_ROWS = 32  # rows condensed between two barriers; a few cache lines of an earlier row
     BLOCK_VALUES = 32768  # and so many more, where rows are short, that a barrier does not show
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
+    GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
     FEW = 32  # a round merges at least one FEW-th of the clusters, or the chain takes over
     EXTREMES_CHUNK = 65536
@@ -118,20 +130,23 @@ cdef enum:
 cdef struct agglomeration:
     # The triangle, its clusters, and the merges so far.
     team threads
+    triangle source  # the caller's matrix
     triangle t
     triangle new  # while the triangle is condensed: what it becomes
     condense_plan plan
     lw_method method
     int n_threads
     size_t item  # bytes of a distance
-    char* end  # of the triangle's memory
-    const char* source
-    double scale
-    const double* weights
-    # One block of rows: [start, stop).
+    char* end  # of the memory for triangles that are written
+    bint in_place  # the caller's matrix lies there
+    bint filled  # the triangle does
+    # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
     ptrdiff_t start
     ptrdiff_t stop
+    ptrdiff_t behind
+    bint staged  # the block may not be written yet: rows of it are still read
     char* stage
+    char* above
     # One update of a row: clusters a and b, from position `start`.
     ptrdiff_t a
     ptrdiff_t b
@@ -159,14 +174,15 @@ cdef void* _prepare(agglomeration* w, ptrdiff_t n, const double[::1] weights) ex
     cdef ptrdiff_t i
     cdef size_t reals = padded(n * w.item), ints = padded(n * sizeof(int32_t))
     cdef size_t stage = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
+    cdef size_t above = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) // 2 * w.item)
     cdef size_t columns = padded(n * w.item * w.n_threads)
     cdef size_t found = padded((n // RUN + 1) * sizeof(nearest_found))
     w.scratch_size = padded(condense_scratch_bytes(n))
-    cdef char* block = <char*>scratch_allocate(stage + 2 * columns + w.scratch_size * w.n_threads + found + 4 * reals
-                                               + 8 * ints)
+    cdef char* block = <char*>scratch_allocate(stage + above + 2 * columns + w.scratch_size * w.n_threads + found
+                                               + 4 * reals + 8 * ints)
     cdef char* memory = block
-    w.stage = block
-    block += stage
+    w.stage, w.above = block, block + stage
+    block += stage + above
     w.column_least = block
     w.column_rows = block + columns
     block += 2 * columns
@@ -228,21 +244,30 @@ cdef void _end_columns(agglomeration* w, triangle* t) noexcept nogil:
         columns_nearest(t, w.n_threads, w.column_least, w.column_rows)
 
 
+cdef void _settle_row(agglomeration* w, triangle* t, ptrdiff_t row, int thread) noexcept nogil:
+    row_nearest(t, row, w.scratch + thread * w.scratch_size, _columns_of(w, w.column_least, thread),
+                _columns_of(w, w.column_rows, thread))
+
+
+cdef void _survey_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    _settle_row(w, &w.t, w.stop - 1 - chunk, thread)
+
+
 cdef void _load_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    cdef ptrdiff_t row = w.stop - 1 - chunk
-    load_row(&w.t, row, w.source, w.scale, w.weights)
-    row_nearest(&w.t, row, _columns_of(w, w.column_least, thread), _columns_of(w, w.column_rows, thread))
+    load_row(&w.t, &w.source, w.stop - 1 - chunk, w.scratch + thread * w.scratch_size)
+    _settle_row(w, &w.t, w.stop - 1 - chunk, thread)
 
 
-cdef int _load(agglomeration* w) noexcept nogil:
-    """The caller's matrix into the triangle, and the nearest neighbor of each position."""
+cdef int _all_rows(agglomeration* w, team_work work) noexcept nogil:
+    """All rows of the triangle, last to first, and the nearest neighbor of each position."""
     cdef ptrdiff_t rows = _block_rows(w, w.t.n)
     _begin_columns(w, &w.t)
     w.stop = w.t.n
     while w.stop > 0:
         w.start = max(<ptrdiff_t>0, w.stop - rows)
-        team_for(&w.threads, _threads(w, w.t.n), w.stop - w.start, _load_chunk, w)
+        team_for(&w.threads, _threads(w, w.t.n), w.stop - w.start, work, w)
         w.stop = w.start
         if _look_up(w):
             return INTERRUPTED
@@ -250,19 +275,53 @@ cdef int _load(agglomeration* w) noexcept nogil:
     return DONE
 
 
+cdef int _load(agglomeration* w) noexcept nogil:
+    """The caller's matrix as a whole into the memory for triangles."""
+    w.t.values = w.end - w.t.n * (w.t.n - 1) // 2 * w.item
+    w.t.scale, w.filled = 0, True
+    return _all_rows(w, _load_chunk)
+
+
+cdef void _gather_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t begin = w.behind + chunk * GATHERED
+    gather_earlier(&w.t, &w.plan, w.start, w.stop, begin, min(begin + GATHERED, w.plan.n_pairs), w.above)
+
+
+cdef char* _new_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
+    return <char*>w.new.values + (triangle_offset(w.new.n, row) + row + 1) * w.item
+
+
+cdef char* _stage_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
+    return w.stage + (row - w.start) * w.new.n * w.item
+
+
 cdef void _condense_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t row = w.stop - 1 - chunk
-    condense_row(&w.t, &w.plan, w.method, row, w.scratch + thread * w.scratch_size,
-                 w.stage + (row - w.start) * w.new.n * w.item)
+    condense_row(&w.t, &w.plan, w.method, row, w.above + (row - w.start) * w.plan.n_pairs * w.item,
+                 w.scratch + thread * w.scratch_size, _stage_place(w, row) if w.staged else _new_place(w, row))
+    if not w.staged:
+        _settle_row(w, &w.new, row, thread)
 
 
 cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t row = w.stop - 1 - chunk
-    memcpy(<char*>w.new.values + (triangle_offset(w.new.n, row) + row + 1) * w.item,
-           w.stage + (row - w.start) * w.new.n * w.item, (w.new.n - 1 - row) * w.item)
-    row_nearest(&w.new, row, _columns_of(w, w.column_least, thread), _columns_of(w, w.column_rows, thread))
+    memcpy(_new_place(w, row), _stage_place(w, row), (w.new.n - 1 - row) * w.item)
+    _settle_row(w, &w.new, row, thread)
+
+
+cdef void _condense_block(agglomeration* w) noexcept nogil:
+    cdef ptrdiff_t last = w.plan.source[w.stop - 1]
+    cdef int threads = _threads(w, w.new.n)
+    cdef char* read_end = <char*>w.t.values + (triangle_offset(w.t.n, last) + w.t.n) * w.item
+    w.behind = pairs_behind(&w.plan, w.plan.source[w.start])
+    w.staged = (w.filled or w.in_place) and _new_place(w, w.start) < read_end
+    team_for(&w.threads, threads, (w.plan.n_pairs - w.behind + GATHERED - 1) // GATHERED, _gather_chunk, w)
+    team_for(&w.threads, threads, w.stop - w.start, _condense_chunk, w)
+    if w.staged:
+        team_for(&w.threads, threads, w.stop - w.start, _settle_chunk, w)
 
 
 cdef int _condense(agglomeration* w) noexcept nogil:
@@ -271,7 +330,7 @@ cdef int _condense(agglomeration* w) noexcept nogil:
     cdef ptrdiff_t n = w.plan.n_new, rows, row
     cdef void* sizes
     w.new = w.t
-    w.new.n = n
+    w.new.n, w.new.scale = n, 0
     if n >= 2:
         w.new.values = w.end - n * (n - 1) // 2 * w.item
         rows = _block_rows(w, n)
@@ -279,8 +338,7 @@ cdef int _condense(agglomeration* w) noexcept nogil:
         w.stop = n
         while w.stop > 0:
             w.start = max(<ptrdiff_t>0, w.stop - rows)
-            team_for(&w.threads, _threads(w, n), w.stop - w.start, _condense_chunk, w)
-            team_for(&w.threads, _threads(w, n), w.stop - w.start, _settle_chunk, w)
+            _condense_block(w)
             w.stop = w.start
             if _look_up(w):
                 return INTERRUPTED
@@ -291,6 +349,7 @@ cdef int _condense(agglomeration* w) noexcept nogil:
     w.plan.sizes = w.new.sizes
     w.new.sizes = sizes
     w.t = w.new
+    w.filled = True
     return DONE
 
 
@@ -372,15 +431,22 @@ cdef void _set_nearest(agglomeration* w, ptrdiff_t x, nearest_found found) noexc
     triangle_set_real(&w.t, w.t.distances, x, found.distance)
 
 
+cdef void _absorb_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    cdef ptrdiff_t start = w.start + run * RUN
+    w.found[run] = absorb_run(&w.t, w.method, w.a, w.b, start, min(start + RUN, w.t.n))
+
+
 cdef void _merge(agglomeration* w, ptrdiff_t a, ptrdiff_t b) noexcept nogil:
-    """Clusters a < b become one, at b."""
+    """Clusters a < b become one, at b with reducible methods and at a with the others."""
+    cdef ptrdiff_t stays = b if LW_REDUCIBLE(w.method) else a, goes = a + b - stays
     _record(w, a, b, triangle_get(&w.t, a, b))
-    _set_nearest(w, b, _over_runs(w, _merge_chunk, a, b, 0))
-    triangle_set_real(&w.t, w.t.sizes, b, triangle_real(&w.t, w.t.sizes, a)
+    _set_nearest(w, stays, _over_runs(w, _merge_chunk if LW_REDUCIBLE(w.method) else _absorb_chunk, a, b, 0))
+    triangle_set_real(&w.t, w.t.sizes, stays, triangle_real(&w.t, w.t.sizes, a)
                       + triangle_real(&w.t, w.t.sizes, b))
-    triangle_set_real(&w.t, w.t.sizes, a, 0)
-    triangle_set_real(&w.t, w.t.distances, a, INFINITY)
-    w.t.nearest[a] = NEAREST_NONE
+    triangle_set_real(&w.t, w.t.sizes, goes, 0)
+    triangle_set_real(&w.t, w.t.distances, goes, INFINITY)
+    w.t.nearest[goes] = NEAREST_NONE
 
 
 cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexcept nogil:
@@ -415,6 +481,10 @@ cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexc
     return DONE
 
 
+cdef bint _many(agglomeration* w, ptrdiff_t pairs) noexcept nogil:
+    return pairs * FEW >= w.t.n
+
+
 cdef int _reducible(agglomeration* w) noexcept nogil:
     """Rounds, or the chain."""
     cdef ptrdiff_t pairs, i
@@ -423,14 +493,16 @@ cdef int _reducible(agglomeration* w) noexcept nogil:
         if _look_up(w):
             return INTERRUPTED
         pairs = _plan_reciprocal(w)
-        if pairs * FEW < w.t.n:
-            status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
+        if _many(w, pairs):
+            for i in range(pairs):
+                _record(w, w.plan.first[i], w.plan.second[i], triangle_real(&w.t, w.plan.heights, i))
+        else:
+            status = DONE if w.filled else _load(w)
+            if status == DONE:
+                status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
             if status != DONE:
                 return status
             _plan_survivors(w)
-        else:
-            for i in range(pairs):
-                _record(w, w.plan.first[i], w.plan.second[i], triangle_real(&w.t, w.plan.heights, i))
         if _condense(w):
             return INTERRUPTED
     return DONE
@@ -457,19 +529,37 @@ cdef int _generic(agglomeration* w) noexcept nogil:
     return DONE
 
 
+cdef void _survey(void* context) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    w.status = _all_rows(w, _survey_chunk)
+
+
 cdef void _run(void* context) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    w.status = _load(w)
-    if w.status == DONE:
-        w.status = _reducible(w) if LW_REDUCIBLE(w.method) else _generic(w)
+    if LW_REDUCIBLE(w.method):
+        w.status = _reducible(w)
+    else:
+        w.status = _load(w)
+        if w.status == DONE:
+            w.status = _generic(w)
 
 
-def agglomerate(source, target, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, double scale,
+cdef int _finish(agglomeration* w) except -1:
+    """Raise what a signal's handler has raised."""
+    if w.status == INTERRUPTED:
+        error = <object>w.exception
+        Py_DECREF(error)
+        raise error
+    return 0
+
+
+def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, double scale,
                 int32_t[:, ::1] pairs, double[::1] heights, int n_threads):
     """Merge n clusters down to one.
 
-    source: the condensed matrix, as bytes                                              IN
-    target: as large, may be the same memory; holds the shrinking triangle              INOUT
+    source: the condensed matrix, as bytes                                              IN, INOUT without `room`
+    room: called with a number of distances; returns memory for them, as bytes, where the shrinking triangle goes: of
+        reducible methods the first round's result, as a rule half of the matrix. None: the matrix itself is that memory
     weights: sizes of the initial clusters, or None for ones
     scale: 0, or what distances are multiplied by before they are squared (ward, centroid, median)
     pairs: 2 x (n - 1), an observation of each of the two clusters of every merge       OUT
@@ -477,24 +567,35 @@ def agglomerate(source, target, ptrdiff_t n, *, bint is_double, int method, cons
     Returns whether all distances remained numbers.
     """
     cdef const char[::1] values = source
-    cdef char[::1] matrix = target
+    cdef char[::1] matrix
     cdef agglomeration w
     cdef void* memory
-    w.t.n, w.t.is_double, w.t.values = n, is_double, &matrix[0]
+    cdef ptrdiff_t needed = n
+    w.t.n, w.t.is_double, w.t.values, w.t.scale = n, is_double, <void*>&values[0], scale
+    w.t.weights = &weights[0] if weights is not None and method == LW_WARD else NULL
     w.item = 8 if is_double else 4
-    w.end = &matrix[0] + matrix.shape[0]
-    w.source, w.scale = &values[0], scale
-    w.weights = &weights[0] if weights is not None and method == LW_WARD else NULL
     w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
     w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
+    w.status, w.end, w.in_place, w.filled = DONE, NULL, room is None, False
     memory = _prepare(&w, n, weights)
-    with nogil:
-        team_run(&w.threads, n_threads, _run, &w)
-    scratch_free(memory)
-    if w.status == INTERRUPTED:
-        error = <object>w.exception
-        Py_DECREF(error)
-        raise error
+    w.source = w.t
+    try:
+        if LW_REDUCIBLE(w.method):
+            with nogil:
+                team_run(&w.threads, n_threads, _survey, &w)
+            _finish(&w)
+            if _many(&w, _plan_reciprocal(&w)):
+                needed = w.plan.n_new
+        if room is None:
+            w.end = <char*>&values[0] + values.shape[0]
+        elif needed > 1:
+            matrix = room(needed * (needed - 1) // 2)
+            w.end = &matrix[0] + matrix.shape[0]
+        with nogil:
+            team_run(&w.threads, n_threads, _run, &w)
+        _finish(&w)
+    finally:
+        scratch_free(memory)
     return w.status == DONE
 
 

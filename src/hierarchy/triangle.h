@@ -2,7 +2,7 @@
  *
  * A triangle of n positions holds the distance of i < j at triangle_offset(n, i) + j: row by row, the diagonal and
  * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged cluster
- * takes the later position of its two halves.
+ * takes the later position of its two halves with reducible methods, the earlier one with the others.
  *
  * The memory traffic decides the speed: a row's right part is contiguous, its left part is one element in each earlier
  * row. Everything here reads rows to the right wherever it can, and condensing (below) makes the triangle small again
@@ -28,6 +28,8 @@ typedef struct {
     ptrdiff_t n;
     int is_double;
     void *values;      /* n (n - 1) / 2 */
+    double scale;      /* 0; or values are the caller's distances, and scale * value is what is to be squared */
+    const double *weights; /* with a scale: NULL, or sizes that ward's distances are multiplied with */
     void *sizes;       /* n: sizes of clusters; 0 where there is none */
     int32_t *nearest;  /* n: position of the nearest cluster; or NEAREST_UNKNOWN; or NEAREST_NONE, there is none */
     void *distances;   /* n: the distance to it, or, where it is unknown, a lower bound */
@@ -58,8 +60,22 @@ FC_INLINE void prefer_nearest(nearest_found *best, double distance, ptrdiff_t po
     }
 }
 
+/* The first pair whose later half is to the right of old position b: pairs [that, n_pairs) are, those before not. */
+static inline ptrdiff_t pairs_behind(const condense_plan *plan, ptrdiff_t b) {
+    ptrdiff_t low = 0, high = plan->n_pairs;
+    while (low < high) {
+        const ptrdiff_t middle = (low + high) / 2;
+        if (plan->second[middle] > b) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
 /* How many rows ahead a walk down a column asks for its cache lines (benchmarks/bench_hierarchy.py). */
-enum { COLUMN_AHEAD = 24 };
+enum { COLUMN_AHEAD = 24, GATHER_AHEAD = 8 };
 enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
 enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 
@@ -103,17 +119,22 @@ static inline void triangle_set_real(const triangle *t, void *array, ptrdiff_t i
     }
 }
 
-static inline void load_row(const triangle *t, ptrdiff_t row, const void *input, double scale, const double *weights) {
-    TRIANGLE_DISPATCH(t->is_double, load_row, t, row, input, scale, weights);
+static inline void load_row(const triangle *t, const triangle *from, ptrdiff_t row, void *scratch) {
+    TRIANGLE_DISPATCH(t->is_double, load_row, t, from, row, scratch);
 }
 
-static inline void row_nearest(const triangle *t, ptrdiff_t row, void *column_least, void *column_rows) {
-    TRIANGLE_DISPATCH(t->is_double, row_nearest, t, row, column_least, column_rows);
+static inline void row_nearest(const triangle *t, ptrdiff_t row, void *scratch, void *column_least, void *column_rows) {
+    TRIANGLE_DISPATCH(t->is_double, row_nearest, t, row, scratch, column_least, column_rows);
+}
+
+static inline void gather_earlier(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
+                                  ptrdiff_t begin, ptrdiff_t end, void *to) {
+    TRIANGLE_DISPATCH(t->is_double, gather_earlier, t, plan, start, stop, begin, end, to);
 }
 
 static inline void condense_row(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
-                                void *scratch, void *out) {
-    TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, scratch, out);
+                                const void *above, void *scratch, void *out) {
+    TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, above, scratch, out);
 }
 
 static inline void columns_nearest(const triangle *t, ptrdiff_t parts, const void *column_least,
@@ -134,6 +155,11 @@ static inline nearest_found merge_run(const triangle *t, lw_method method, ptrdi
     return TRIANGLE_DISPATCH(t->is_double, merge_run, t, method, a, b, start, stop);
 }
 
+static inline nearest_found absorb_run(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                                       ptrdiff_t stop) {
+    return TRIANGLE_DISPATCH(t->is_double, absorb_run, t, method, a, b, start, stop);
+}
+
 static inline ptrdiff_t closest_row(const triangle *t) { return TRIANGLE_DISPATCH(t->is_double, closest_row, t); }
 
 static inline void extremes(int is_double, const void *values, ptrdiff_t start, ptrdiff_t stop, double *least,
@@ -141,7 +167,7 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
     TRIANGLE_DISPATCH(is_double, extremes, values, start, stop, least, greatest);
 }
 
-/* Bytes of a condense_row's scratch. */
-static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * 4 * sizeof(double); }
+/* Bytes of a thread's scratch, for all that takes one. */
+static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * 6 * sizeof(double); }
 
 #endif

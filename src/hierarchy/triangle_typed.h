@@ -29,32 +29,46 @@ static inline nearest_found TYPED(least_of)(const real *values, ptrdiff_t start,
     return best;
 }
 
-/* Row `row` of the caller's matrix into the triangle, which may be the same memory. With a scale (squared methods) the
- * values are squared, scaled, and multiplied by 2 w w' / (w + w') when weights are given. */
-static inline void TYPED(load_row)(const triangle *t, ptrdiff_t row, const void *input, double scale,
-                                   const double *weights) {
-    const ptrdiff_t n = t->n, offset = triangle_offset(n, row);
-    const real *from = (const real *)input + offset;
-    real *to = (real *)t->values + offset;
-    if (scale == 0) {
-        if (to != from) memcpy(to + row + 1, from + row + 1, (size_t)(n - 1 - row) * sizeof(real));
-    } else if (!weights) {
-        const real factor = (real)scale;
-        for (ptrdiff_t j = row + 1; j < n; j++) to[j] = (from[j] * factor) * (from[j] * factor);
-    } else {
-        const double own = weights[row];
-        for (ptrdiff_t j = row + 1; j < n; j++) {
-            const double value = from[j] * scale;
-            to[j] = (real)(value * value * (2 * (own * (weights[j] / (own + weights[j])))));
-        }
+/* A value stored at (i, j), i < j, as the formula wants it: squared, scaled, and multiplied by 2 w w' / (w + w') when
+ * weights are given, as long as the triangle holds the caller's distances for a squared method. */
+FC_INLINE real TYPED(taken)(const triangle *t, real value, ptrdiff_t i, ptrdiff_t j) {
+    if (t->scale == 0) return value;
+    if (!t->weights) {
+        const real scaled = value * (real)t->scale;
+        return scaled * scaled;
     }
+    const double own = t->weights[i], other = t->weights[j], scaled = value * t->scale;
+    return (real)(scaled * scaled * (2 * (own * (other / (own + other)))));
+}
+
+/* What can be indexed with column numbers from `start` on for the values of a row: the row itself, or a copy of them in
+ * `scratch` (n) if they are not stored as they are wanted. */
+static inline const real *TYPED(taken_row)(const triangle *t, ptrdiff_t row, ptrdiff_t start, real *restrict scratch) {
+    const real *restrict values = (const real *)t->values + triangle_offset(t->n, row);
+    if (t->scale == 0) return values;
+    if (t->weights) {
+        for (ptrdiff_t j = start; j < t->n; j++) scratch[j] = TYPED(taken)(t, values[j], row, j);
+    } else {
+        const real factor = (real)t->scale;
+        for (ptrdiff_t j = start; j < t->n; j++) scratch[j] = (values[j] * factor) * (values[j] * factor);
+    }
+    return scratch;
+}
+
+/* Row `row` of the triangle `from` into t, of the same size, which may be the same memory. */
+static inline void TYPED(load_row)(const triangle *t, const triangle *from, ptrdiff_t row, void *scratch) {
+    const ptrdiff_t n = t->n;
+    const real *values = TYPED(taken_row)(from, row, row + 1, (real *)scratch) + row + 1;
+    real *to = (real *)t->values + triangle_offset(n, row) + row + 1;
+    if (to != values) memcpy(to, values, (size_t)(n - 1 - row) * sizeof(real));
 }
 
 /* The nearest to the right of `row` to nearest[] and distances[]; and, unless column_least is NULL, the row offered to
  * all columns to its right as their nearest to the left. Rows must come in descending order. */
-static inline void TYPED(row_nearest)(const triangle *t, ptrdiff_t row, void *column_least, void *column_rows) {
+static inline void TYPED(row_nearest)(const triangle *t, ptrdiff_t row, void *scratch, void *column_least,
+                                      void *column_rows) {
     const ptrdiff_t n = t->n;
-    const real *restrict values = (const real *)t->values + triangle_offset(n, row);
+    const real *restrict values = TYPED(taken_row)(t, row, row + 1, (real *)scratch);
     const nearest_found best = TYPED(least_of)(values, row + 1, n);
     t->nearest[row] = best.position < 0 ? NEAREST_NONE : (int32_t)best.position;
     ((real *)t->distances)[row] = best.position < 0 ? (real)INFINITY : (real)best.distance;
@@ -99,13 +113,12 @@ static inline void TYPED(columns_nearest)(const triangle *t, ptrdiff_t parts, co
     }
 }
 
-#define CONDENSE_OWN_PAIR(formula, t, a, b, height, out)                                                               \
+#define CONDENSE_OWN_PAIR(formula, t, a, b, row_a, row_b, height, out)                                                 \
     do {                                                                                                               \
-        const real *row_a_ = (const real *)(t)->values + triangle_offset((t)->n, a);                                   \
-        const real *row_b_ = (const real *)(t)->values + triangle_offset((t)->n, b);                                   \
-        const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
+        const real *restrict sizes_ = (const real *)(t)->sizes;                                                        \
+        const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
         for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) {                                                              \
-            (out)[j_] = formula(row_a_[j_], row_b_[j_], height, size_a_, size_b_, sizes_[j_]);                         \
+            (out)[j_] = formula((row_a)[j_], (row_b)[j_], height, size_a_, size_b_, sizes_[j_]);                       \
         }                                                                                                              \
     } while (0)
 
@@ -125,36 +138,55 @@ static inline void TYPED(columns_nearest)(const triangle *t, ptrdiff_t parts, co
         }                                                                                                              \
     } while (0)
 
-/* New row `row` of a condensed triangle, from the old one, to out[0..n_new - 1 - row).
+/* What the new rows [start, stop) of a condensed triangle need from the rows of earlier halves above them, for pairs
+ * [begin, end): to[(row - start) * n_pairs + pair], where the earlier half is to the left of the row. The rows of a
+ * block read next to each other there: whole cache lines, while one row would take one value from each. */
+static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
+                                         ptrdiff_t begin, ptrdiff_t end, void *to) {
+    const ptrdiff_t n = t->n, low = plan->source[start], high = plan->source[stop - 1], ld = plan->n_pairs;
+    const ptrdiff_t line = 64 / sizeof(real);
+    const real *values = (const real *)t->values;
+    const int32_t *restrict columns = plan->source + start;
+    for (ptrdiff_t pair = begin; pair < end; pair++) {
+        const ptrdiff_t e = plan->first[pair], ahead = pair + GATHER_AHEAD < end ? plan->first[pair + GATHER_AHEAD] : n;
+        if (ahead < low) {
+            const real *chunk = values + triangle_offset(n, ahead);
+            for (ptrdiff_t j = low; j < high + line; j += line) __builtin_prefetch(chunk + j);
+        }
+        const real *restrict row = values + triangle_offset(n, e);
+        real *restrict out = (real *)to + pair;
+        ptrdiff_t r = 0;
+        while (r < stop - start && columns[r] <= e) r++;
+        for (; r < stop - start; r++) {
+            out[r * ld] = TYPED(taken)(t, row[columns[r]], e, columns[r]);
+            KEEP_SCALAR;
+        }
+    }
+}
+
+/* New row `row` of a condensed triangle, from the old one, to out[0..n_new - 1 - row). `above`: this row's part of what
+ * gather_earlier has found, by pair. scratch: condense_scratch_bytes.
  *
  * First the row's own pair merges, over all old columns to the right; then the columns of merging pairs do. The later
- * half of such a pair is to the right of this row; where the earlier half is to the left, its distance is read from the
- * earlier half's row, at this row's column: rows next to each other read next to each other there.
+ * half of such a pair is to the right of this row; the earlier half may be to the left.
  */
 static inline void TYPED(condense_row)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
-                                       void *scratch, void *out_row) {
+                                       const void *above, void *scratch, void *out_row) {
     const ptrdiff_t n = t->n, n_new = plan->n_new, b = plan->source[row], a = plan->partner[row];
     const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
     real *to_first = (real *)scratch, *to_second = to_first + n, *first_sizes = to_second + n, *own = first_sizes + n;
-    const real *right = values + triangle_offset(n, b);
+    real *copy = own + n, *copy_a = copy + n;
+    const real *right = TYPED(taken_row)(t, b, b + 1, copy);
     const int32_t *restrict source = plan->source;
     real *restrict out = (real *)out_row - row - 1;
-    ptrdiff_t low = 0, high = plan->n_pairs;
-    while (low < high) { /* pairs before `low` are not to the right of this row */
-        const ptrdiff_t middle = (low + high) / 2;
-        if (plan->second[middle] > b) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    const ptrdiff_t pairs = plan->n_pairs - low;
+    const ptrdiff_t low = pairs_behind(plan, b), pairs = plan->n_pairs - low;
     const int32_t *first = plan->first + low, *second = plan->second + low, *position = plan->position + low;
-    const real *heights = (const real *)plan->heights + low;
+    const real *heights = (const real *)plan->heights + low, *known = (const real *)above + low;
     real height = 0;
     if (a >= 0) {
+        const real *row_a = TYPED(taken_row)(t, a, b + 1, copy_a);
         height = ((const real *)plan->heights)[low - 1]; /* this row's own pair is the last that is not to the right */
-        LW_DISPATCH(method, CONDENSE_OWN_PAIR, t, a, b, height, own)
+        LW_DISPATCH(method, CONDENSE_OWN_PAIR, t, a, b, row_a, right, height, own)
         right = own;
     }
     for (ptrdiff_t v = row + 1; v < n_new; v++) {
@@ -163,33 +195,35 @@ static inline void TYPED(condense_row)(const triangle *t, const condense_plan *p
     }
     if (!pairs) return;
     for (ptrdiff_t q = 0; q < pairs; q++) {
-        const ptrdiff_t e = first[q];
-        to_first[q] = e > b ? right[e] : values[triangle_offset(n, e) + b];
+        const real *from = first[q] > b ? right + first[q] : known + q;
+        to_first[q] = *from;
+        KEEP_SCALAR;
     }
     if (a >= 0) {
         /* The earlier halves to the left of b have not met this row's own pair yet. */
-        int32_t *earlier = (int32_t *)first_sizes;
-        real *to_a = to_second, *to_b = own; /* `own` has been read */
+        int32_t *earlier = (int32_t *)first_sizes, *which = (int32_t *)copy; /* `copy` has been read, and `own` */
+        real *to_a = to_second, *to_b = own;
         ptrdiff_t count = 0;
         for (ptrdiff_t q = 0; q < pairs; q++) {
-            const ptrdiff_t e = first[q];
-            if (e < b) {
-                earlier[count] = (int32_t)e;
-                to_b[count] = to_first[q];
-                to_a[count++] = values[e < a ? triangle_offset(n, e) + a : triangle_offset(n, a) + e];
-            }
+            which[count] = (int32_t)q;
+            count += first[q] < b;
+        }
+        for (ptrdiff_t k = 0; k < count; k++) {
+            const ptrdiff_t e = first[which[k]], least = e < a ? e : a, most = e < a ? a : e;
+            earlier[k] = (int32_t)e;
+            to_b[k] = to_first[which[k]];
+            to_a[k] = TYPED(taken)(t, values[triangle_offset(n, least) + most], least, most);
+            KEEP_SCALAR;
         }
         LW_DISPATCH(method, CONDENSE_EARLIER_PAIR, t, a, b, height, count, earlier, to_a, to_b)
-        count = 0;
-        for (ptrdiff_t q = 0; q < pairs; q++) {
-            if (first[q] < b) to_first[q] = to_b[count++];
-        }
+        for (ptrdiff_t k = 0; k < count; k++) to_first[which[k]] = to_b[k];
     }
     real *second_sizes = own;
     for (ptrdiff_t q = 0; q < pairs; q++) {
         to_second[q] = out[position[q]];
         first_sizes[q] = sizes[first[q]];
         second_sizes[q] = sizes[second[q]];
+        KEEP_SCALAR;
     }
     const real own_size = ((const real *)plan->sizes)[row];
     LW_DISPATCH(method, CONDENSE_COLUMNS, pairs, to_first, to_second, heights, first_sizes, second_sizes, own_size)
@@ -224,27 +258,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     return best;
 }
 
-/* The merged cluster's distance to z, to the left of b, is known: what it means for z's nearest. With reducible methods
- * every position knows its nearest on both sides, and merging never brings anything nearer; with the others a position
- * knows its nearest to the right. */
-FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z,
-                                real merged) {
-    const int32_t nearest = t->nearest[z];
-    const int lost = nearest == a || nearest == b;
-    if (LW_REDUCIBLE(method)) {
-        if (lost) t->nearest[z] = NEAREST_UNKNOWN;
-        return;
-    }
-    real *distance = (real *)t->distances + z;
-    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > b))) {
-        *distance = merged;
-        t->nearest[z] = (int32_t)b;
-    } else if (lost) {
-        t->nearest[z] = NEAREST_UNKNOWN;
-    }
-}
-
-#define MERGE_LEFT(formula, t, method, a, b, start, stop, best)                                                        \
+#define MERGE_LEFT(formula, t, a, b, start, stop, best)                                                                \
     do {                                                                                                               \
         real *values_ = (real *)(t)->values;                                                                           \
         const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
@@ -258,39 +272,107 @@ FC_INLINE void TYPED(meet_left)(const triangle *t, lw_method method, ptrdiff_t a
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
             const real merged_ = formula(to_a_, row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                     \
             row_z_[b] = merged_;                                                                                       \
-            TYPED(meet_left)(t, method, a, b, z_, merged_);                                                            \
-            if (LW_REDUCIBLE(method)) prefer_nearest(best, (double)merged_, z_);                                       \
+            if ((t)->nearest[z_] == (a) || (t)->nearest[z_] == (b)) (t)->nearest[z_] = NEAREST_UNKNOWN;                \
+            prefer_nearest(best, (double)merged_, z_);                                                                 \
         }                                                                                                              \
     } while (0)
 
-#define MERGE_RIGHT(formula, t, a, b, start, stop)                                                                     \
+/* row_to[z] from row_a[z] and row_b[z]: where both are stored side by side. */
+#define MERGE_RIGHT(formula, t, a, b, start, stop, row_a, row_b, row_to)                                               \
     do {                                                                                                               \
-        real *values_ = (real *)(t)->values;                                                                           \
-        const real *restrict row_a_ = values_ + triangle_offset((t)->n, a), *restrict sizes_ = (const real *)(t)->sizes; \
-        real *restrict row_b_ = values_ + triangle_offset((t)->n, b);                                                  \
-        const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
+        const real *restrict sizes_ = (const real *)(t)->sizes;                                                        \
+        const real height_ = ((const real *)(t)->values)[triangle_offset((t)->n, a) + (b)];                            \
+        const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
-            row_b_[z_] = formula(row_a_[z_], row_b_[z_], height_, size_a_, size_b_, sizes_[z_]);                       \
+            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], height_, size_a_, size_b_, sizes_[z_]);                   \
         }                                                                                                              \
     } while (0)
 
-/* Clusters a < b become one at b, as the positions [start, stop) see it; its nearest among those it keeps track of. The
- * caller changes the sizes when all runs are done. */
+/* Reducible methods: clusters a < b become one at b, as the positions [start, stop) see it; its nearest among them. The
+ * caller changes the sizes when all runs are done. Every position knows its nearest on both sides, and merging brings
+ * nothing nearer. */
 static inline nearest_found TYPED(merge_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
                                              ptrdiff_t start, ptrdiff_t stop) {
     nearest_found best = {INFINITY, -1};
     const ptrdiff_t left_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
-    LW_DISPATCH(method, MERGE_LEFT, t, method, a, b, start, left_stop, &best)
+    LW_DISPATCH(method, MERGE_LEFT, t, a, b, start, left_stop, &best)
     if (right_start >= stop) return best;
-    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop)
+    const real *restrict row_a = (const real *)t->values + triangle_offset(t->n, a);
+    real *row_b = (real *)t->values + triangle_offset(t->n, b);
+    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_b)
     const nearest_found right = TYPED(scan_run)(t, b, right_start, stop);
     prefer_nearest(&best, right.distance, right.position);
-    if (LW_REDUCIBLE(method)) {
-        int32_t *restrict nearest = t->nearest;
-        const int32_t lost_a = (int32_t)a, lost_b = (int32_t)b;
-        for (ptrdiff_t z = right_start; z < stop; z++) {
-            nearest[z] = nearest[z] == lost_a || nearest[z] == lost_b ? NEAREST_UNKNOWN : nearest[z];
+    int32_t *restrict nearest = t->nearest;
+    const int32_t lost_a = (int32_t)a, lost_b = (int32_t)b;
+    for (ptrdiff_t z = right_start; z < stop; z++) {
+        nearest[z] = nearest[z] == lost_a || nearest[z] == lost_b ? NEAREST_UNKNOWN : nearest[z];
+    }
+    return best;
+}
+
+/* Other methods, where a position knows its nearest to the right only: what the distance of z, to the left of a, to the
+ * cluster that a and b are now means for z's nearest. */
+FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b, ptrdiff_t z, real merged) {
+    const int32_t nearest = t->nearest[z];
+    const int lost = nearest == a || nearest == b;
+    real *distance = (real *)t->distances + z;
+    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > a))) {
+        *distance = merged;
+        t->nearest[z] = (int32_t)a;
+    } else if (lost) {
+        t->nearest[z] = NEAREST_UNKNOWN;
+    }
+}
+
+#define ABSORB_LEFT(formula, t, a, b, start, stop)                                                                     \
+    do {                                                                                                               \
+        real *values_ = (real *)(t)->values;                                                                           \
+        const real *sizes_ = (const real *)(t)->sizes;                                                                 \
+        const real height_ = values_[triangle_offset((t)->n, a) + (b)], size_a_ = sizes_[a], size_b_ = sizes_[b];      \
+        for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
+            const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (a) ? z_ + COLUMN_AHEAD : z_;                                 \
+            if (sizes_[ahead_] > 0) {                                                                                  \
+                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a), 1);                                \
+                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b));                                   \
+            }                                                                                                          \
+            if (!(sizes_[z_] > 0)) continue;                                                                           \
+            real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
+            const real merged_ = formula(row_z_[a], row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                 \
+            row_z_[a] = merged_;                                                                                       \
+            TYPED(meet_absorbed)(t, a, b, z_, merged_);                                                                \
+        }                                                                                                              \
+    } while (0)
+
+/* Other methods: cluster b joins cluster a < b, at a, as the positions [start, stop) see it; the nearest to the right
+ * of a among them. At the earlier position columns are shorter, now and when the cluster merges again. The caller
+ * changes the sizes when all runs are done. */
+static inline nearest_found TYPED(absorb_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
+                                              ptrdiff_t start, ptrdiff_t stop) {
+    const ptrdiff_t n = t->n;
+    const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
+    real *row_a = (real *)t->values + triangle_offset(n, a);
+    const real *restrict row_b = values + triangle_offset(n, b);
+    nearest_found best = {INFINITY, -1};
+    LW_DISPATCH(method, ABSORB_LEFT, t, a, b, start, (stop < a ? stop : a))
+    const ptrdiff_t middle_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
+    for (ptrdiff_t run = start > a ? start : a + 1; run < middle_stop; run += NEAREST_RUN) {
+        const ptrdiff_t end = middle_stop - run < NEAREST_RUN ? middle_stop : run + NEAREST_RUN;
+        real to_b[NEAREST_RUN];
+        const real *restrict column_b = to_b - run;
+        for (ptrdiff_t z = run; z < end; z++) {
+            const ptrdiff_t ahead = z + COLUMN_AHEAD < b ? z + COLUMN_AHEAD : z;
+            if (sizes[ahead] > 0) __builtin_prefetch(values + triangle_offset(n, ahead) + b);
+            to_b[z - run] = sizes[z] > 0 ? values[triangle_offset(n, z) + b] : 0;
+            if (t->nearest[z] == b) t->nearest[z] = NEAREST_UNKNOWN;
         }
+        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, run, end, row_a, column_b, row_a)
+        const nearest_found found = TYPED(scan_run)(t, a, run, end);
+        prefer_nearest(&best, found.distance, found.position);
+    }
+    if (right_start < stop) {
+        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_a)
+        const nearest_found found = TYPED(scan_run)(t, a, right_start, stop);
+        prefer_nearest(&best, found.distance, found.position);
     }
     return best;
 }
@@ -310,26 +392,27 @@ static inline void TYPED(extremes)(const void *values, ptrdiff_t start, ptrdiff_
                                    double *greatest) {
     const real *restrict from = (const real *)values;
     real low[NEAREST_LANES], high[NEAREST_LANES];
-    int unordered = 0;
+    index unordered[NEAREST_LANES] = {0};
     for (int l = 0; l < NEAREST_LANES; l++) low[l] = high[l] = from[start];
     ptrdiff_t i = start;
     for (; i + NEAREST_LANES <= stop; i += NEAREST_LANES) {
         for (int l = 0; l < NEAREST_LANES; l++) {
             const real value = from[i + l];
-            unordered |= value != value;
+            unordered[l] = value != value ? 1 : unordered[l];
             low[l] = value < low[l] ? value : low[l];
             high[l] = value > high[l] ? value : high[l];
         }
     }
     for (; i < stop; i++) {
-        unordered |= from[i] != from[i];
+        unordered[0] |= from[i] != from[i];
         low[0] = from[i] < low[0] ? from[i] : low[0];
         high[0] = from[i] > high[0] ? from[i] : high[0];
     }
     for (int l = 1; l < NEAREST_LANES; l++) {
+        unordered[0] |= unordered[l];
         low[0] = low[l] < low[0] ? low[l] : low[0];
         high[0] = high[l] > high[0] ? high[l] : high[0];
     }
-    *least = unordered ? NAN : (double)low[0];
-    *greatest = unordered ? NAN : (double)high[0];
+    *least = unordered[0] ? NAN : (double)low[0];
+    *greatest = unordered[0] ? NAN : (double)high[0];
 }
