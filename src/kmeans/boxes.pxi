@@ -72,7 +72,7 @@ cdef class BoxSearch(PlainSearch):
         char* workers
         char* box_partials
         int32_t[::1] everything
-        object keep
+        object keep, sorted
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
@@ -91,7 +91,13 @@ cdef class BoxSearch(PlainSearch):
         self.workers = <char*>((<uintptr_t>&view[0] + 63) // 64 * 64)
         self.box_partials = self.workers + self.worker_size * n_threads
         self.everything = np.arange(k, dtype=np.int32)
-        self.keep = (self.keep, memory)
+        self.keep = memory
+
+    def layout(self):
+        """Return the rows in their order: (rows, weights or None, the caller's row of each or None, where each leaf
+        begins and n, the leaves' boxes as 2 p least and greatest coordinates)."""
+        rows, numbers, leaf_rows, boxes, _, weights = self.sorted
+        return rows, weights, numbers, leaf_rows, boxes.reshape(-1, 2 * self.p)[len(leaf_rows) - 1:]
 
     cdef int _sort(self) except -1:
         """Order the rows by leaf, and fill in boxes and sums: all rows over buckets first, then bucket by bucket."""
@@ -120,7 +126,8 @@ cdef class BoxSearch(PlainSearch):
         self.tree.weights = NULL if self.weights == NULL else &weights[0]
         self.tree.order, self.tree.leaf_rows = order, &leaf_rows[0]
         self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
-        self.keep = (rows.base, numbers.base, leaf_rows.base, boxes.base, sums.base, weights)
+        self.sorted = (rows.base, numbers.base if numbered else None, leaf_rows.base, boxes.base, sums.base,
+                       None if weights is None else weights.base)
         try:
             memset(&fan, 0, sizeof(fan))
             kdtree_worker_place(&worker, p, row_bytes, most, memory)
