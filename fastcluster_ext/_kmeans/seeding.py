@@ -12,7 +12,7 @@ from fastcluster_ext._random import Uniforms
 from fastcluster_ext._validation import Array
 from fastcluster_ext._vectors import ward_centers
 
-__all__ = ["INITS", "draw_seeds", "seeds"]
+__all__ = ["INITS", "draw_seeds", "seeds", "trials_of"]
 
 INITS = ("k-means++", "random", "random-partition", "ward")
 
@@ -24,12 +24,17 @@ _ORDER_LEAST_WORK = 64  # candidates drawn in all
 _ORDER_NUMBERED = 64  # centers for which the ordered points certainly know their rows
 
 
+def trials_of(k: int) -> int:
+    """Return how many candidates are drawn at each step."""
+    return 2 + int(np.log(k))
+
+
 def draw_seeds(
     points: Array, weights: Floats | None, k: int, uniforms: Uniforms, threads: int, trials: int | None = None
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Greedy k-means++."""
     n, p = points.shape
-    drawn = uniforms((k, trials or 2 + int(np.log(k))))
+    drawn = uniforms((k, trials or trials_of(k)))
     if _order_pays(n, p, drawn.size):
         search = _kernels.load("lloyd").BoxSearch(points, weights, max(k, _ORDER_NUMBERED), threads)
         rows, weights, numbers, chunks, boxes = search.layout()
