@@ -4,7 +4,8 @@ Points are taken in order, and centers follow at once, so an iteration is serial
 skipping: a bound tells of most points, without looking at them, that nothing has changed for them (transfer.h). Bounds
 are found by all threads, a block of rows at a time, before the block is gone through in order; they decide nothing.
 
-Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory.
+Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory, and for
+Hartigan and Wong's algorithm 12 + 4 p bytes a point, at most 64 MB.
 Invariant: labels and centers depend on the rows, their order, their weights and the initial centers alone. Everything
 is float64.
 """
