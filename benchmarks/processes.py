@@ -9,24 +9,63 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmarks import limits
 from benchmarks.peers import Implementation, Outcome, implementations_of
 from benchmarks.workloads import WORKLOADS, Workload
 
-__all__ = ["Worker", "measure_limits"]
+__all__ = ["Job", "Worker", "measure_limits"]
 
 _POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # Thread pools spin for some milliseconds after their work; the next one to be timed must not pay for that.
 _SETTLE = 0.05
 
 
-class Worker:
+class _Process:
+    """A process that answers questions, one at a time, until it is closed."""
+
+    def __init__(self, serve: Callable[..., None], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(theirs, *arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._receive()
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.join()
+
+    def __enter__(self) -> Self:
+        """Return this; it is closed at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close it."""
+        self.close()
+
+    def _ask(self, question: str, argument: Any) -> Any:
+        self._connection.send((question, argument))
+        return self._receive()
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"the process of a benchmark ended with code {self._process.exitcode}") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class Worker(_Process):
     """One implementation of one workload in a process of its own.
 
     Parameters
@@ -38,14 +77,8 @@ class Worker:
     """
 
     def __init__(self, workload: Workload, implementation: Implementation, n_threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        arguments = (theirs, workload.name, implementation.name, n_threads)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         with _pools_of(n_threads):
-            self._process.start()
-        theirs.close()
-        self._receive()
+            super().__init__(_serve, workload.name, implementation.name, n_threads)
 
     def run(self, seed: int = 0) -> float:
         """Do the job once and return the seconds it took."""
@@ -62,32 +95,47 @@ class Worker:
         """Return by how much the first run's peak passed the memory in use before it; None where that is not known."""
         return self._ask("peak", None)  # type: ignore[no-any-return]
 
-    def close(self) -> None:
-        """End the process."""
-        self._connection.close()
-        self._process.join()
 
-    def __enter__(self) -> Worker:
-        """Return the worker; it is closed at the end of the block."""
-        return self
+class Job(_Process):
+    """What ``prepare(*arguments)`` returns, in a process of its own; it is called with the number of the round.
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Close the worker."""
-        self.close()
+    seconds: of the rounds so far, as the process measured them
+    """
 
-    def _ask(self, question: str, argument: Any) -> Any:
-        self._connection.send((question, argument))
-        return self._receive()
+    def __init__(self, prepare: Callable[..., Callable[[int], Any]], *arguments: Any) -> None:
+        self.seconds: list[float] = []
+        super().__init__(_serve_job, prepare, arguments)
 
-    def _receive(self) -> Any:
-        try:
-            answer = self._connection.recv()
-        except EOFError:
-            self._process.join()
-            raise RuntimeError(f"the process of a benchmark ended with code {self._process.exitcode}") from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+    def run(self, seed: int = 0) -> float:
+        """Do the job once and return the seconds it took."""
+        self.seconds.append(float(self._ask("run", seed)))
+        return self.seconds[-1]
+
+    def outcome(self) -> Any:
+        """Return what the last run returned, or, if that is a function, what it returns."""
+        return self._ask("outcome", None)
+
+
+def _serve_job(connection: Any, prepare: Callable[..., Callable[[int], Any]], arguments: tuple[Any, ...]) -> None:
+    """Answer the questions of a `Job` until it hangs up."""
+    outcome: Any = None
+    try:
+        job = prepare(*arguments)
+        connection.send(None)
+        while True:
+            question, argument = connection.recv()
+            if question == "run":
+                outcome = None
+                time.sleep(_SETTLE)
+                started = time.perf_counter()
+                outcome = job(argument)
+                connection.send(time.perf_counter() - started)
+            else:
+                connection.send(outcome() if callable(outcome) else outcome)
+    except EOFError:
+        return
+    except Exception as error:
+        connection.send(error)
 
 
 def measure_limits(n_threads: int) -> dict[str, float]:

@@ -104,7 +104,7 @@ def solve_small(
     places = np.cumsum([0, *(k * X.shape[1] for X in points)])
     centers = np.concatenate([c.reshape(-1) for c in given]) if given else np.empty(places[-1])
     labels = np.empty(rows[-1], dtype=LABELS)
-    costs, totals = np.empty((m, k, 4)), np.empty(m)
+    costs, totals = np.zeros((m, k, 4)), np.empty(m)
     n_iters, converged = np.empty(m, dtype=np.intp), np.empty(m, dtype=np.int32)
     _kernels.load("many").solve(
         list(zip(points, weights, strict=True)),
