@@ -92,9 +92,7 @@ def test_ends_where_r_ends(n, p):
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize(
-    ("n", "p", "k", "start"), [(9001, 1, 3, 1.0), (9001, 2, 5, 0.3), (130, 3, 2, 1.0)]
-)
+@pytest.mark.parametrize(("n", "p", "k", "start"), [(9001, 1, 3, 1.0), (9001, 2, 5, 0.3), (130, 3, 2, 1.0)])
 def test_goes_the_way_of_as_136(n, p, k, start):
     X = np.random.default_rng(n + k).random((n, p))
     init = start * X[:k]  # close together: at first every point may move, and no list has room for all
