@@ -121,7 +121,7 @@ def kmeans(
     Labels are those of a float64 brute-force search, also for float32 data far from the origin, and always those of
     the returned centers. A cluster that becomes empty is moved onto the point that costs most (of equals, the first in
     sorted order). Sums are accumulated in float64 in an order that does not depend on the number of threads. Long runs
-    over many points and centers of up to four features first order the points by a k-d tree, which can change the last
+    over many points and centers of up to eight features first order the points by a k-d tree, which can change the last
     bits of sums of floating-point data; the choice depends on the shape of X, `k`, `max_iter` and `n_init`.
 
     uint8 and uint16 rows of at most 64 bits (pixels) are counted first where that pays, and the algorithm runs on the
@@ -354,8 +354,11 @@ def kmeans_plusplus(
 
     Notes
     -----
-    Time O(n k p n_local_trials), memory O(n). Source: D. Arthur and S. Vassilvitskii, "k-means++: the advantages of
-    careful seeding", SODA 2007.
+    Points take room in the order of their rows, or, where 65 536 or more of up to four features are drawn from many
+    times, in that of a k-d tree; what is far from a candidate is then left out, which changes no draw.
+
+    Time O(n k p n_local_trials), about O(n p log(k) n_local_trials) with a tree; memory O(n). Source: D.
+    Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
 
     Examples
     --------
