@@ -6,6 +6,13 @@
  * updated, LIVE live_until, ITRAN was_quick, INDX quiet, ICOUNT idle, ISTEP step. D is not kept: distances of points
  * that are looked at are computed again, to the same value. Comparisons are written as there (one with a division,
  * one with a product), so that data of unit weight take the same way even where rounding decides.
+ *
+ * Optimal transfers: rows whose bounds have run out are looked at TRANSFER_LANES at a time. Where the nearest other
+ * center is certainly the cheapest to join, only that cluster is compared with the own; elsewhere all are, one by one.
+ * Quick transfers: all threads list the rows that might go before a center has moved further than expected (by its
+ * last pass), with their coordinates; passes then go through the list alone, TRANSFER_LANES rows at a time, and only
+ * rows that may gain are decided on, one by one. When a center has passed its limit, the list is made again from the
+ * next row on. Neither changes a decision or the order of moves.
  */
 #ifndef FASTCLUSTER_EXT_HARTIGAN_WONG_H
 #define FASTCLUSTER_EXT_HARTIGAN_WONG_H
@@ -128,21 +135,6 @@ FC_INLINE void wong_bound_pair(transfers *t, ptrdiff_t at, double w, double left
     const double gain = transfer_most_gain(w * t->shares[own]), loss = transfer_least_loss(w * t->shares[second]);
     t->pair[at] =
         transfer_gap(gain, sqrt(left), loss, sqrt(joined)) + (transfer_since(t, own) + transfer_since(t, second));
-}
-
-/* Both bounds of point `at`, whose squared distances are in scratch: the own cluster stays best, the second second. */
-FC_INLINE void wong_bounds(transfers *t, ptrdiff_t at, double w, transfer_scratch *scratch) {
-    const ptrdiff_t own = t->labels[at], second = t->seconds[at];
-    const double gain = transfer_most_gain(w * t->shares[own]), loss = transfer_least_loss(w * t->shares[t->k]);
-    const double left = scratch->squared[own], joined = scratch->squared[second];
-    wong_bound_pair(t, at, w, left, joined);
-    const double others = transfer_least(scratch->squared, t->packs, own, second);
-    double gap = transfer_gap(gain, sqrt(left), loss, sqrt(others < joined ? others : joined));
-    if (others < INFINITY) {
-        const double order = transfer_gap(1.0, sqrt(joined), loss, sqrt(others));
-        if (!(gap < order)) gap = order;
-    }
-    t->stay[at] = 0.5 * gap + transfer_since(t, t->k);
 }
 
 /* The cluster that costs least to join, as AS 136 finds it: of all, or of the live ones if the own is not live. */
