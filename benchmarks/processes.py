@@ -63,7 +63,7 @@ class JobProcess:
         return float(self._ask("run", argument))
 
     def outcome(self) -> Any:
-        """Return what the last run found."""
+        """Return what the last run found; of a function, which is not timed, what it returns."""
         return self._ask("outcome", None)
 
     def peak_bytes(self) -> int | None:
@@ -183,6 +183,8 @@ def _serve(connection: Any, prepare: Callable[..., Callable[[Any], Any]], argume
                 first = False
                 connection.send(seconds)
             else:
+                if question == "outcome" and callable(outcome):
+                    outcome = outcome()
                 connection.send(outcome if question == "outcome" else peak)
     except EOFError:
         return

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastcluster_ext._grouping import groupable
 from fastcluster_ext._kmeans import lloyd, transfer
-from fastcluster_ext._kmeans.many import in_threads, parts
+from fastcluster_ext._kmeans.many import in_threads, most_rows, parts, solve_small
 from fastcluster_ext._kmeans.metrics import METRICS
 from fastcluster_ext._kmeans.problem import Problem, check_distinct
 from fastcluster_ext._kmeans.result import Callback, Floats, KMeansResult, KMeansStep
 from fastcluster_ext._kmeans.runs import LABELS, Run, Settings
 from fastcluster_ext._kmeans.search import EXPECTED_ITERATIONS
-from fastcluster_ext._kmeans.seeding import INITS, draw_seeds, seeds
+from fastcluster_ext._kmeans.seeding import INITS, draw_seeds, seeds, trials_of
 from fastcluster_ext._random import RandomState, Uniforms, uniforms_from
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, as_points, as_weights, check_integer, check_option, check_real
@@ -37,6 +38,10 @@ _MOST_TRIALS = 1024
 # Distances times features of a problem: below, threads wait for the interpreter's lock more than they compute. Measured
 # on two cores: 200 x 2 points, k = 5 (2000), take 0.6 times as long in one thread; 3000 x 16, k = 16, 1.6 times.
 _LEAST_WORK_FOR_THREADS = 50_000
+# Values of a problem, and times centers, up to which the kernel for many small problems takes it: an iteration is then
+# at most 0.1 ms, and what a call costs besides, 0.15 ms, worth saving.
+_MOST_SMALL_VALUES = 2**16
+_MOST_SMALL_WORK = 2**18
 
 
 def kmeans(
@@ -116,7 +121,7 @@ def kmeans(
     Labels are those of a float64 brute-force search, also for float32 data far from the origin, and always those of
     the returned centers. A cluster that becomes empty is moved onto the point that costs most (of equals, the first in
     sorted order). Sums are accumulated in float64 in an order that does not depend on the number of threads. Long runs
-    over many points and centers of up to four features first order the points by a k-d tree, which can change the last
+    over many points and centers of up to eight features first order the points by a k-d tree, which can change the last
     bits of sums of floating-point data; the choice depends on the shape of X, `k`, `max_iter` and `n_init`.
 
     uint8 and uint16 rows of at most 64 bits (pixels) are counted first where that pays, and the algorithm runs on the
@@ -129,7 +134,8 @@ def kmeans(
     n / (n - 1) and n / (n + 1), and no cluster is ever left without a point.
 
     Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
-    move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move.
+    move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move, and
+    for "hartigan-wong" another 12 + 4 p, but no more than 64 MB.
     Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
     5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS
     136", Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013; I. S. Dhillon and D. S.
@@ -218,7 +224,8 @@ def kmeans_many(
     Notes
     -----
     Every problem is solved by one thread, from beginning to end, so a single large one should rather be given to
-    `kmeans`. Time that of the problems, memory that of their results.
+    `kmeans`. Small problems that are NumPy arrays are solved together by one kernel (Lloyd's algorithm, one run from
+    given centers or those of "k-means++"). Time that of the problems, memory that of their results.
 
     Examples
     --------
@@ -241,15 +248,78 @@ def kmeans_many(
     else:
         seed = int(uniforms_from(random_state)(1)[0] * 2**53)
 
+    def plan_of(i: int, p: int) -> _Plan:
+        return _plan(k, p, algorithm, metric, starts[i], n_init, max_iter, tol, False, None)
+
+    def uniforms_of(i: int) -> Uniforms:
+        return uniforms_from(np.random.default_rng([seed, i]))
+
     def solve(i: int) -> KMeansResult:
+        if (done := small[i]) is not None:
+            return done
         points = as_points(problems[i])
         own = as_weights(weights[i], len(points))
-        plan = _plan(k, points.shape[1], algorithm, metric, starts[i], n_init, max_iter, tol, False, None)
-        uniforms = uniforms_from(np.random.default_rng([seed, i]))
-        return _cluster(points, own, plan, uniforms, 1, tuple(map(str, _names(problems[i]))))
+        return _cluster(
+            points, own, plan_of(i, points.shape[1]), uniforms_of(i), 1, tuple(map(str, _names(problems[i])))
+        )
 
-    work = k * sum(float(np.size(values)) for values in problems)
-    return in_threads(solve, m, min(threads, m) if work > m * _LEAST_WORK_FOR_THREADS else 1)
+    small: list[KMeansResult | None] = [None] * m
+    if m > 1:
+        _solve_small(problems, weights, plan_of, uniforms_of, threads, small)
+    rest = [problem for problem, done in zip(problems, small, strict=True) if done is None]
+    work = k * sum(float(np.size(values)) for values in rest)
+    return in_threads(solve, m, min(threads, m) if work > len(rest) * _LEAST_WORK_FOR_THREADS else 1)
+
+
+def _solve_small(
+    problems: list[Any],
+    weights: list[Any],
+    plan_of: Callable[[int, int], _Plan],
+    uniforms_of: Callable[[int], Uniforms],
+    threads: int,
+    results: list[KMeansResult | None],
+) -> None:
+    """Solve small and simple problems by one kernel; what it does not know, and errors, is left to others."""
+    chosen, points, own, given, drawn = [], [], [], [], []
+    plan: _Plan | None = None
+    drawing = False
+    draws = 0
+    most: dict[int, int] = {}  # rows, by the number of columns
+    for i, problem in enumerate(problems):
+        try:
+            if not isinstance(problem, np.ndarray) or problem.ndim != 2 or problem.size > _MOST_SMALL_VALUES:
+                continue
+            # Given centers differ from problem to problem; everything else is the same.
+            if plan is None or not drawing:
+                plan = plan_of(i, problem.shape[1])
+                drawing, draws = plan.given is None, plan.k * trials_of(plan.k)
+            if _ALGORITHMS[plan.algorithm] is not lloyd.run or plan.metric != "euclidean" or plan.runs > 1:
+                return
+            if drawing and plan.init != "k-means++":
+                return
+            n, p = problem.shape
+            if p not in most:
+                most[p] = most_rows(plan.k, p)
+            if n * p * plan.k > _MOST_SMALL_WORK or n > most[p]:
+                continue
+            X = as_points(problem)
+            if groupable(X):
+                continue
+            w = as_weights(weights[i], n)
+        except (TypeError, ValueError):
+            continue
+        chosen.append(i)
+        points.append(X)
+        own.append(w)
+        if drawing:
+            drawn.append(uniforms_of(i)(draws))
+        else:
+            assert plan.given is not None
+            given.append(plan.given)
+    if plan is None:
+        return
+    for i, result in zip(chosen, solve_small(points, own, plan.k, plan.settings, given, drawn, threads), strict=True):
+        results[i] = result
 
 
 def kmeans_plusplus(
@@ -284,8 +354,11 @@ def kmeans_plusplus(
 
     Notes
     -----
-    Time O(n k p n_local_trials), memory O(n). Source: D. Arthur and S. Vassilvitskii, "k-means++: the advantages of
-    careful seeding", SODA 2007.
+    Points take room in the order of their rows, or, where 65 536 or more of up to four features are drawn from many
+    times, in that of a k-d tree; what is far from a candidate is then left out, which changes no draw.
+
+    Time O(n k p n_local_trials), about O(n p log(k) n_local_trials) with a tree; memory O(n). Source: D.
+    Arthur and S. Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
 
     Examples
     --------
@@ -357,7 +430,8 @@ def _cluster(
     points: Array, weights: Floats | None, plan: _Plan, uniforms: Uniforms, threads: int, names: tuple[str, ...] = ()
 ) -> KMeansResult:
     """Return the best of the runs."""
-    iterations = plan.runs * min(plan.settings.max_iter, EXPECTED_ITERATIONS)
+    assignments = EXPECTED_ITERATIONS if _ALGORITHMS[plan.algorithm] is lloyd.run else 1
+    iterations = plan.runs * min(plan.settings.max_iter, assignments)
     problem = Problem(points, weights, plan.k, iterations, threads, plan.metric)
     best: Run | None = None
     for _ in range(plan.runs):

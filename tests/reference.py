@@ -137,6 +137,66 @@ def one_at_a_time(points, centers, algorithm, weights=None):
     return labels, passes
 
 
+def hartigan_wong(points, centers):
+    """AS 136 step by step, after Hartigan and Wong (1979): labels, centers, and optimal-transfer stages."""
+    X, C = np.asarray(points, dtype=float).tolist(), np.asarray(centers, dtype=float).tolist()
+    n, k = len(X), len(C)
+
+    def apart(i, j):
+        return sum((x - c) ** 2 for x, c in zip(X[i], C[j], strict=True))
+
+    order = [sorted(range(k), key=lambda j, i=i: apart(i, j)) for i in range(n)]
+    first, second = [o[0] for o in order], [o[1] for o in order]
+    sizes = [first.count(j) for j in range(k)]
+    C = [[sum(X[i][c] for i in range(n) if first[i] == j) / sizes[j] for c in range(len(X[0]))] for j in range(k)]
+    changed_quickly, live, stages, quiet = [True] * k, [0] * k, 0, 0
+
+    def move(i, to):
+        own = first[i]
+        C[own] = [(c * sizes[own] - x) / (sizes[own] - 1) for c, x in zip(C[own], X[i], strict=True)]
+        C[to] = [(c * sizes[to] + x) / (sizes[to] + 1) for c, x in zip(C[to], X[i], strict=True)]
+        sizes[own] -= 1
+        sizes[to] += 1
+        first[i], second[i] = to, own
+
+    while True:
+        stages += 1
+        updated = [0] * k
+        live = [n + 1 if quickly else until for quickly, until in zip(changed_quickly, live, strict=True)]
+        for i in range(n):
+            step, own, quiet = i + 1, first[i], quiet + 1
+            if sizes[own] > 1:
+                to = second[i]
+                least = apart(i, to) * sizes[to] / (sizes[to] + 1)
+                for j in range(k):
+                    if j not in (own, second[i]) and (step < live[own] or step < live[j]):
+                        cost = apart(i, j) * sizes[j] / (sizes[j] + 1)
+                        to, least = (j, cost) if cost < least else (to, least)
+                second[i] = to
+                if least < apart(i, own) * sizes[own] / (sizes[own] - 1):
+                    quiet = 0
+                    live[own] = live[to] = n + step
+                    updated[own] = updated[to] = step
+                    move(i, to)
+            if quiet == n:
+                return np.array(first), np.array(C), stages
+        changed_quickly, live = [False] * k, [until - n for until in live]
+        step = idle = 0
+        while idle < n:
+            i, step, idle = step % n, step + 1, idle + 1
+            own, to = first[i], second[i]
+            if sizes[own] == 1 or (step >= updated[own] and step >= updated[to]):
+                continue
+            gain = apart(i, own) * sizes[own] / (sizes[own] - 1)
+            if apart(i, to) * sizes[to] / (sizes[to] + 1) < gain:
+                quiet = idle = 0
+                changed_quickly[own] = changed_quickly[to] = True
+                updated[own] = updated[to] = step + n
+                move(i, to)
+        if k == 2:
+            return np.array(first), np.array(C), stages
+
+
 def lloyd_of_metric(points, centers, metric, weights=None, max_iter=300):
     """k-medians ("manhattan") or spherical k-means ("cosine"), with no cluster ever empty: (centers, labels)."""
     points, centers = np.asarray(points, dtype=float), np.array(centers, dtype=float)

@@ -108,3 +108,49 @@ def test_bad_arguments():
         kmeans_many([X], 2, random_state=-1)
     with pytest.raises(ValueError, match="n_threads must be from 1"):
         kmeans_many([X], 2, n_threads=0)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("k", [1, 2, 9, 20])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_small_problems_of_all_shapes_equal_one_call_for_each(k, weighted):
+    generator = np.random.default_rng(k)
+    shapes = [
+        (int(n), int(p)) for n, p in zip(generator.integers(k, 300, 25), generator.integers(1, 8, 25), strict=True)
+    ]
+    dtypes = [np.float32, np.float64, np.uint16]
+    Xs = [
+        (2000 * generator.random((2 * n, p))).astype(dtypes[i % 3])[:: 2 if i % 2 else -2]
+        for i, (n, p) in enumerate(shapes)
+    ]
+    weights = [generator.integers(0, 3, len(X)) + (np.arange(len(X)) < k) for X in Xs] if weighted else None
+    expected = [
+        kmeans(X, k, sample_weight=weights[i] if weighted else None, random_state=np.random.default_rng([7, i]))
+        for i, X in enumerate(Xs)
+    ]
+    for n_threads in (1, 3):
+        assert_same(kmeans_many(Xs, k, sample_weight=weights, random_state=7, n_threads=n_threads), expected)
+
+
+@pytest.mark.kernel
+def test_small_problems_with_clusters_that_become_empty():
+    Xs = problems_of()
+    init = [np.concatenate([X[:2], [[1e4, 1e4], [1e4, 1e4]]]) for X in Xs]
+    expected = [kmeans(X, 4, init=c) for X, c in zip(Xs, init, strict=True)]
+    assert_same(kmeans_many(Xs, 4, init=init), expected)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((50, 2)), "problem 3: k must be at most the number of distinct points, which is 1, got 2"),
+        (np.full((50, 2), np.nan), "problem 3: X holds nan at row 0, column 0"),
+        (np.zeros(50), "problem 3: X must be two-dimensional"),
+        (np.zeros((0, 2)), "problem 3: X is empty"),
+    ],
+)
+def test_errors_of_small_problems_name_them(wrong, message):
+    Xs = problems_of(6)
+    Xs[3] = wrong
+    with pytest.raises(ValueError, match=message):
+        kmeans_many(Xs, 2, random_state=0)

@@ -91,6 +91,19 @@ def test_ends_where_r_ends(n, p):
                 np.testing.assert_allclose(result.centers, expected[algorithm]["centers"], rtol=1e-6)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(("n", "p", "k", "start"), [(9001, 1, 3, 1.0), (9001, 2, 5, 0.3), (130, 3, 2, 1.0)])
+def test_goes_the_way_of_as_136(n, p, k, start):
+    X = np.random.default_rng(n + k).random((n, p))
+    init = start * X[:k]  # close together: at first every point may move, and no list has room for all
+    labels, centers, stages = reference.hartigan_wong(X, init)
+    for n_threads in (1, 2):
+        result = kmeans(X, k, init=init, algorithm="hartigan-wong", n_threads=n_threads)
+        np.testing.assert_array_equal(result.labels, labels)
+        np.testing.assert_allclose(result.centers, centers, rtol=1e-9)
+        assert result.n_iter == stages
+
+
 def test_few_fixtures_are_of_failures_of_r():
     failed = [name for name, case in FROM_R.items() if None in case.values()]
     assert len(failed) <= 2

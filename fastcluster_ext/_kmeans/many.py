@@ -10,9 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from fastcluster_ext import _kernels
+from fastcluster_ext._kmeans.result import Floats, KMeansResult
+from fastcluster_ext._kmeans.runs import LABELS, Settings
+from fastcluster_ext._kmeans.seeding import trials_of
 from fastcluster_ext._validation import Array, as_array
 
-__all__ = ["in_threads", "parts"]
+__all__ = ["in_threads", "most_rows", "parts", "solve_small"]
 
 T = TypeVar("T")
 
@@ -73,3 +77,66 @@ def in_threads(task: Callable[[int], T], count: int, n_threads: int) -> list[T]:
             # After an error or an interrupt: what has not begun is left undone.
             over.set()
     return results
+
+
+def most_rows(k: int, p: int) -> int:
+    """Return how many rows a problem for `solve_small` may have."""
+    return int(_kernels.load("many").most_rows(k, p))
+
+
+def solve_small(
+    points: list[Array],
+    weights: list[Floats | None],
+    k: int,
+    settings: Settings,
+    given: list[Floats],
+    drawn: list[Floats],
+    threads: int,
+) -> list[KMeansResult | None]:
+    """Cluster small problems by Lloyd's algorithm, from given centers or from seeds drawn by k trials uniform numbers.
+
+    None stands for a problem that needs more than the kernel knows: an empty cluster, or an error.
+    """
+    m, trials = len(points), trials_of(k)
+    if m == 0:
+        return []
+    rows = np.cumsum([0, *map(len, points)])
+    places = np.cumsum([0, *(k * X.shape[1] for X in points)])
+    centers = np.concatenate([c.reshape(-1) for c in given]) if given else np.empty(places[-1])
+    labels = np.empty(rows[-1], dtype=LABELS)
+    costs, totals = np.zeros((m, k, 4)), np.empty(m)
+    n_iters, converged = np.empty(m, dtype=np.intp), np.empty(m, dtype=np.int32)
+    _kernels.load("many").solve(
+        list(zip(points, weights, strict=True)),
+        k,
+        trials,
+        settings.max_iter,
+        settings.tol,
+        np.stack(drawn) if drawn else None,
+        centers,
+        labels,
+        costs,
+        totals,
+        n_iters,
+        converged,
+        n_threads=threads,
+    )
+    sizes = costs[:, :, 2].astype(np.int64)
+    return [
+        KMeansResult(
+            labels=labels[rows[i] : rows[i + 1]].copy(),
+            centers=centers[places[i] : places[i + 1]].reshape(k, -1).copy(),
+            inertia=float(costs[i, :, 0].sum()),
+            cluster_inertia=costs[i, :, 0].copy(),
+            total_inertia=total,
+            sizes=sizes[i].copy(),
+            cluster_weights=costs[i, :, 1].copy(),
+            n_iter=n_iter,
+            converged=bool(done),
+        )
+        if n_iter > 0
+        else None
+        for i, (total, n_iter, done) in enumerate(
+            zip(totals.tolist(), n_iters.tolist(), converged.tolist(), strict=True)
+        )
+    ]

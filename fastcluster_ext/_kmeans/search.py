@@ -12,15 +12,21 @@ __all__ = ["EXPECTED_ITERATIONS", "search_for"]
 
 EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 
-# When ordering the points first pays (`_boxes_pay`).
-_BOX_MOST_COLUMNS = 4
+# When ordering the points first pays (`_boxes_pay`): least iterations x centers, by the number of columns.
 _BOX_LEAST_POINTS = 4096
-_BOX_LEAST_WORK = 160  # iterations x centers
+_BOX_LEAST_WORK = {1: 80, 2: 640, 3: 640, 4: 2560}
+_BOX_MANY_POINTS = 2**16
+_BOX_LEAST_WORK_OF_MANY = 80
+_BOX_MOST_COLUMNS = 6
+_BOX_MOST_COLUMNS_OF_FEW_CENTERS = 8
+_BOX_FEW_CENTERS = 16
 
 # When keeping bounds pays (`_bounds_pay`).
-_BOUND_LEAST_POINTS = 4096
-_BOUND_LEAST_WORK = 8192  # centers x columns
-_BOUND_LEAST_CENTERS = 64
+_BOUND_LEAST_POINTS = 1024
+_BOUND_LEAST_COLUMNS = 5
+_BOUND_LEAST_WORK = 6144  # centers x columns
+_BOUND_WIDE = 48  # columns from which a few centers are enough
+_BOUND_LEAST_CENTERS = 16
 _BOUND_MOST_CENTERS = 8192
 _BOUND_LEAST_ITERATIONS = 4
 _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a center
@@ -36,32 +42,31 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     return kernel.PlainSearch(points, weights, k, threads)
 
 
-def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
-    """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them.
+# Both rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
+# columns, 4 to 1024 centers, 20 iterations; 2026-11-22, two cores with AVX-512. Which search is best also depends on
+# the data: at 200k x 8, k = 4, boxes make clustered points 1.7 times as fast, uniform ones 0.7 times. Where the two
+# disagree, the rules take what loses least at worst; on 191 of the 212 sizes that is less than a tenth.
 
-    Measured at p = 3 on 172 thousand colors and 4 million normal points, in ns a point of one core: ordering takes 25,
-    and each iteration saves about 0.15 k.
-    """
-    return (
-        points.shape[1] <= _BOX_MOST_COLUMNS
-        and _BOX_LEAST_POINTS <= len(points) < 2**32
-        and iterations * k >= _BOX_LEAST_WORK
-    )
+
+def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
+    """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them."""
+    n, p = points.shape
+    if not _BOX_LEAST_POINTS <= n < 2**32:
+        return False
+    if n < _BOX_MANY_POINTS:
+        return p in _BOX_LEAST_WORK and iterations * k >= _BOX_LEAST_WORK[p]
+    most = _BOX_MOST_COLUMNS_OF_FEW_CENTERS if k <= _BOX_FEW_CENTERS else _BOX_MOST_COLUMNS
+    return p <= most and iterations * k >= _BOX_LEAST_WORK_OF_MANY
 
 
 def _bounds_pay(points: Array, k: int, iterations: int) -> bool:
-    """Return whether keeping bounds of the distances to groups of centers pays.
-
-    Measured on 200 thousand points of 64 columns, k = 256, and 100 thousand of 128, k = 1024, ten iterations: of
-    clusters well apart a half to a third of the time without, of points without clusters a tenth more; at 16 columns,
-    k = 64, twice as much.
-    """
+    """Return whether keeping bounds of the distances to groups of centers pays."""
     n, p = points.shape
     return (
-        p > _BOX_MOST_COLUMNS
+        p >= _BOUND_LEAST_COLUMNS
         and _BOUND_LEAST_POINTS <= n < 2**32
         and _BOUND_LEAST_CENTERS <= k <= _BOUND_MOST_CENTERS
-        and k * p >= _BOUND_LEAST_WORK
+        and (k * p >= _BOUND_LEAST_WORK or p >= _BOUND_WIDE)
         and iterations >= _BOUND_LEAST_ITERATIONS
         and n * k // 4 <= _BOUND_MOST_BYTES
     )

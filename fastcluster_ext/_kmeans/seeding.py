@@ -12,23 +12,61 @@ from fastcluster_ext._random import Uniforms
 from fastcluster_ext._validation import Array
 from fastcluster_ext._vectors import ward_centers
 
-__all__ = ["INITS", "draw_seeds", "seeds"]
+__all__ = ["INITS", "draw_seeds", "seeds", "trials_of"]
 
 INITS = ("k-means++", "random", "random-partition", "ward")
+
+
+# When ordering the points by a k-d tree pays, to leave out what is far from a candidate (`_order_pays`).
+_ORDER_MOST_COLUMNS = 4
+_ORDER_LEAST_POINTS = 2**16
+_ORDER_LEAST_WORK = 64  # candidates drawn in all
+_ORDER_NUMBERED = 64  # centers for which the ordered points certainly know their rows
+
+
+def trials_of(k: int) -> int:
+    """Return how many candidates are drawn at each step."""
+    return 2 + int(np.log(k))
 
 
 def draw_seeds(
     points: Array, weights: Floats | None, k: int, uniforms: Uniforms, threads: int, trials: int | None = None
 ) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Greedy k-means++."""
+    n, p = points.shape
+    drawn = uniforms((k, trials or trials_of(k)))
+    if _order_pays(n, p, drawn.size):
+        search = _kernels.load("lloyd").BoxSearch(points, weights, max(k, _ORDER_NUMBERED), threads)
+        rows, weights, numbers, chunks, boxes = search.layout()
+        centers, indices = _draw(rows, weights, drawn, chunks, boxes, threads)
+        return centers, numbers[indices].astype(np.int64)
+    return _draw(points, weights, drawn, _kernels.load("seeding").plain_chunks(n, p), None, threads)
+
+
+def _draw(
+    points: Array,
+    weights: Floats | None,
+    drawn: Floats,
+    chunks: npt.NDArray[np.intp],
+    boxes: Floats | None,
+    threads: int,
+) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """Greedy k-means++ from given uniform numbers, in the order of the points."""
+    k = len(drawn)
     centers = np.empty((k, points.shape[1]))
     indices = np.empty(k, dtype=np.int64)
-    drawn = uniforms((k, trials or 2 + int(np.log(k))))
     closest = _memory.allocate(len(points), np.float64, "the distances to the nearest seed")
-    _kernels.load("seeding").kmeans_plusplus(points, weights, drawn, closest, centers, indices, n_threads=threads)
+    _kernels.load("seeding").kmeans_plusplus(
+        points, weights, drawn, closest, chunks, boxes, centers, indices, n_threads=threads
+    )
     if indices.min() < 0:
         raise too_close(k)
     return centers, indices
+
+
+def _order_pays(n: int, p: int, candidates: int) -> bool:
+    """Return whether ordering the points by a k-d tree pays."""
+    return p <= _ORDER_MOST_COLUMNS and _ORDER_LEAST_POINTS <= n < 2**32 and candidates >= _ORDER_LEAST_WORK
 
 
 def _draw_distinct_points(points: Array, weights: Floats | None, k: int, uniforms: Uniforms) -> Floats:

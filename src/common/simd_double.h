@@ -6,6 +6,7 @@
 #ifndef FASTCLUSTER_EXT_SIMD_DOUBLE_H
 #define FASTCLUSTER_EXT_SIMD_DOUBLE_H
 
+#include <stddef.h>
 #include "simd.h"
 
 #if defined(__AVX512F__)
@@ -17,6 +18,7 @@ FC_INLINE void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 FC_INLINE vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 FC_INLINE vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 FC_INLINE vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+FC_INLINE vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm512_sqrt_pd(a); }
 /* A bit for every lane where a <= b. */
@@ -28,6 +30,15 @@ FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     return _mm512_maskz_mov_pd(_mm512_cmpeq_epi64_mask(wide, _mm512_set1_epi64(label)), a);
 }
 
+/* table[index] lane by lane, of a table of `size` values (memory of whole vectors). */
+FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) {
+    const __m256i at = _mm256_loadu_si256((const __m256i *)index);
+    if (size > 16) return _mm512_i32gather_pd(at, table, 8);
+    const __m512i wide = _mm512_cvtepi32_epi64(at);
+    if (size <= 8) return _mm512_permutexvar_pd(wide, vd_load(table));
+    return _mm512_permutex2var_pd(vd_load(table), wide, vd_load(table + 8));
+}
+
 #elif defined(__AVX2__) && defined(__FMA__)
 #define VD_LANES 4
 typedef __m256d vd;
@@ -37,6 +48,7 @@ FC_INLINE void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
 FC_INLINE vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 FC_INLINE vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 FC_INLINE vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+FC_INLINE vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)); }
@@ -44,6 +56,10 @@ FC_INLINE vd vd_load_f32(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)labels), _mm_set1_epi32(label));
     return _mm256_and_pd(_mm256_castsi256_pd(_mm256_cvtepi32_epi64(same)), a);
+}
+FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) {
+    (void)size;
+    return _mm256_i32gather_pd(table, _mm_loadu_si128((const __m128i *)index), 8);
 }
 
 #elif defined(__SSE4_1__)
@@ -55,6 +71,7 @@ FC_INLINE void vd_store(double *p, vd a) { _mm_storeu_pd(p, a); }
 FC_INLINE vd vd_add(vd a, vd b) { return _mm_add_pd(a, b); }
 FC_INLINE vd vd_sub(vd a, vd b) { return _mm_sub_pd(a, b); }
 FC_INLINE vd vd_mul(vd a, vd b) { return _mm_mul_pd(a, b); }
+FC_INLINE vd vd_min(vd a, vd b) { return _mm_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmple_pd(a, b)); }
@@ -62,6 +79,10 @@ FC_INLINE vd vd_load_f32(const float *p) { return _mm_cvtps_pd(_mm_castpd_ps(_mm
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadl_epi64((const __m128i *)labels), _mm_set1_epi32(label));
     return _mm_and_pd(_mm_castsi128_pd(_mm_cvtepi32_epi64(same)), a);
+}
+FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) {
+    (void)size;
+    return _mm_setr_pd(table[index[0]], table[index[1]]);
 }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON)
@@ -73,6 +94,7 @@ FC_INLINE void vd_store(double *p, vd a) { vst1q_f64(p, a); }
 FC_INLINE vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }
 FC_INLINE vd vd_sub(vd a, vd b) { return vsubq_f64(a, b); }
 FC_INLINE vd vd_mul(vd a, vd b) { return vmulq_f64(a, b); }
+FC_INLINE vd vd_min(vd a, vd b) { return vminq_f64(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return vmaxq_f64(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return vsqrtq_f64(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) {
@@ -83,6 +105,11 @@ FC_INLINE vd vd_load_f32(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const int64x2_t same = vmovl_s32(vreinterpret_s32_u32(vceq_s32(vld1_s32(labels), vdup_n_s32(label))));
     return vreinterpretq_f64_s64(vandq_s64(same, vreinterpretq_s64_f64(a)));
+}
+FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) {
+    (void)size;
+    const double values[2] = {table[index[0]], table[index[1]]};
+    return vd_load(values);
 }
 
 #else
@@ -95,11 +122,13 @@ FC_INLINE void vd_store(double *p, vd a) { *p = a; }
 FC_INLINE vd vd_add(vd a, vd b) { return a + b; }
 FC_INLINE vd vd_sub(vd a, vd b) { return a - b; }
 FC_INLINE vd vd_mul(vd a, vd b) { return a * b; }
+FC_INLINE vd vd_min(vd a, vd b) { return a < b ? a : b; }
 FC_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
 FC_INLINE vd vd_sqrt(vd a) { return sqrt(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return a <= b; }
 FC_INLINE vd vd_load_f32(const float *p) { return *p; }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) { return *labels == label ? a : 0.0; }
+FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) { return (void)size, table[*index]; }
 #endif
 
 #endif

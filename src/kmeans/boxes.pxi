@@ -48,6 +48,7 @@ cdef extern from "kmeans/filtering.h" nogil:
     size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
     void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
     void box_leaves(box_tree* tree, const matrix* rows, ptrdiff_t first, ptrdiff_t last) noexcept
+    void box_rows(const box_tree* tree, ptrdiff_t leaf, char* out) noexcept
     void box_inner(box_tree* tree) noexcept
     void box_node(const box_tree* tree, box_worker* worker, const box_visit* visit, ptrdiff_t node, ptrdiff_t level,
                   const int32_t* candidates, ptrdiff_t n_candidates) noexcept
@@ -75,7 +76,7 @@ cdef class BoxSearch(PlainSearch):
         char* workers
         char* box_partials
         int32_t[::1] everything
-        object keep
+        object keep, sorted
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
@@ -94,7 +95,19 @@ cdef class BoxSearch(PlainSearch):
         self.workers = <char*>((<uintptr_t>&view[0] + 63) // 64 * 64)
         self.box_partials = self.workers + self.worker_size * n_threads
         self.everything = np.arange(k, dtype=np.int32)
-        self.keep = (self.keep, memory)
+        self.keep = memory
+
+    def layout(self):
+        """The rows in their order, for others: (n x p of float64 or float32, weights or None, the caller's row of each or
+        None, where each leaf begins and n, the leaves' boxes as 2 p least and greatest coordinates)."""
+        _, numbers, leaf_rows, boxes, _, weights = self.sorted
+        cdef ptrdiff_t n = self.points.n_rows, leaf, leaves = 1 << self.tree.depth
+        rows = np.empty((n, self.p), dtype=np.float64 if self.tree.dtype == MATRIX_FLOAT64 else np.float32)
+        cdef uint8_t[::1] out = rows.reshape(-1).view(np.uint8)
+        with nogil:
+            for leaf in prange(leaves, num_threads=self.n_threads, schedule="dynamic"):
+                box_rows(&self.tree, leaf, <char*>&out[0])
+        return rows, None if weights is None else weights[:n], numbers, leaf_rows, boxes.reshape(-1, 2 * self.p)[leaves:]
 
     cdef int _sort(self) except -1:
         """Order the rows by leaf, and fill in boxes and sums: all rows over buckets first, then bucket by bucket."""
@@ -130,7 +143,8 @@ cdef class BoxSearch(PlainSearch):
         self.tree.weights = NULL if self.weights == NULL else &weights[0]
         self.tree.order, self.tree.leaf_rows = order, &leaf_rows[0]
         self.tree.boxes, self.tree.sums = &boxes[0], &sums[0]
-        self.keep = (tiles.base, numbers.base, leaf_rows.base, boxes.base, sums.base, weights)
+        self.sorted = (tiles.base, numbers.base if numbered else None, leaf_rows.base, boxes.base, sums.base,
+                       None if weights is None else weights.base)
         try:
             memset(&fan, 0, sizeof(fan))
             kdtree_worker_place(&worker, p, row_bytes, most, memory)

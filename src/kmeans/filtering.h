@@ -71,6 +71,20 @@ static inline void box_leaves(box_tree *tree, const matrix *rows, ptrdiff_t firs
     }
 }
 
+/* The rows of a leaf, dense, to their places among all sorted rows. */
+static inline void box_rows(const box_tree *tree, ptrdiff_t leaf, char *out) {
+    const ptrdiff_t p = tree->p, item = (ptrdiff_t)1 << tree->dtype;
+    for (ptrdiff_t at = tree->leaf_rows[leaf]; at < tree->leaf_rows[leaf + 1]; at += BOX_TILE) {
+        const ptrdiff_t left = tree->leaf_rows[leaf + 1] - at, count = left < BOX_TILE ? left : BOX_TILE;
+        const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
+        for (ptrdiff_t r = 0; r < count; r++) {
+            for (ptrdiff_t i = 0; i < p; i++) {
+                memcpy(out + ((at + r) * p + i) * item, tile.data + i * tile.column_stride + r * item, (size_t)item);
+            }
+        }
+    }
+}
+
 /* Boxes and sums of the inner nodes, from the leaves up. */
 static inline void box_inner(box_tree *tree) {
     const ptrdiff_t p = tree->p, stride = sums_stride(p);

@@ -6,6 +6,13 @@
  * updated, LIVE live_until, ITRAN was_quick, INDX quiet, ICOUNT idle, ISTEP step. D is not kept: distances of points
  * that are looked at are computed again, to the same value. Comparisons are written as there (one with a division,
  * one with a product), so that data of unit weight take the same way even where rounding decides.
+ *
+ * Optimal transfers: rows whose bounds have run out are looked at TRANSFER_LANES at a time. Where the nearest other
+ * center is certainly the cheapest to join, only that cluster is compared with the own; elsewhere all are, one by one.
+ * Quick transfers: all threads list the rows that might go before a center has moved further than expected (by its
+ * last pass), with their coordinates; passes then go through the list alone, TRANSFER_LANES rows at a time, and only
+ * rows that may gain are decided on, one by one. When a center has passed its limit, the list is made again from the
+ * next row on. Neither changes a decision or the order of moves.
  */
 #ifndef FASTCLUSTER_EXT_HARTIGAN_WONG_H
 #define FASTCLUSTER_EXT_HARTIGAN_WONG_H
@@ -15,8 +22,27 @@
 /* Losses closer than this are compared again, one by one, as AS 136 does. */
 #define WONG_CLOSE (1 + 1e-12)
 
-/* Points of a list are fetched this far ahead. */
-#define WONG_AHEAD 16
+/* The list of rows that may make quick transfers is good for about this many passes; */
+#define WONG_REACH 8
+/* in which a center that stands still may begin to move, by this share of what the fastest does. */
+#define WONG_FLOOR 0.1
+/* It is made anew when it has become as much too long, and has been gone through for as many rows as there are. */
+#define WONG_SHORTER 4
+#define WONG_VISITS 4
+
+/* Bytes that a list takes at most. */
+#define WONG_LIST_BYTES 67108864
+
+/* Rows that are listed by one thread. */
+#define WONG_CHUNK 4096
+
+/* TRANSFER_LANES rows of the list, with their labels and seconds; p x TRANSFER_LANES coordinates follow. */
+typedef struct {
+    ptrdiff_t row[TRANSFER_LANES];
+    double weight[TRANSFER_LANES];
+    int32_t own[TRANSFER_LANES], second[TRANSFER_LANES];
+    double columns[];
+} wong_rows;
 
 typedef struct {
     ptrdiff_t *updated;    /* k: step of the stage at which a cluster changed last; in the quick stage, plus n */
@@ -24,24 +50,53 @@ typedef struct {
     int32_t *was_quick;    /* k: whether it changed in the last quick stage */
     ptrdiff_t quiet;       /* steps since the last transfer */
     ptrdiff_t idle;        /* the same within a quick stage */
-    ptrdiff_t *active;     /* capacity: the only points that a quick stage need look at while the clock is within limit */
-    ptrdiff_t n_active, capacity;
-    ptrdiff_t cursor;      /* where in the list a pass has come to */
-    double limit;          /* of the clock that runs ahead of all centers */
     double least_gain;     /* 1 + the share of the loss that a quick transfer must win; more than 1 in endless stages */
+    /* The list: of rows [first, last), the only ones that may make a quick transfer while the clock of each cluster is
+     * within its limit. */
+    char *list;            /* capacity / TRANSFER_LANES x wong_rows */
+    size_t rows_bytes;     /* of a wong_rows */
+    ptrdiff_t n_listed, capacity, first, last;
+    ptrdiff_t visited;     /* rows since the list was made */
+    ptrdiff_t *counts;     /* chunks + 1: how many rows of a chunk are listed, then how many before it */
+    ptrdiff_t at;          /* rows before it have had their turn in this pass */
+    double *began, *advance; /* k: clocks at the beginning of this pass, and how far they went in the last */
+    double *reach, *limit;   /* k: how far the list is good, from its beginning, and until which clocks */
+    double *since;         /* k: what bounds are stored relative to */
+    double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
 } wong_state;
 
-/* The most points worth a list. */
-static inline ptrdiff_t wong_capacity(ptrdiff_t n) { return n / 2 + 1; }
-
-static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k) {
-    return (size_t)k * (2 * sizeof(ptrdiff_t) + sizeof(int32_t)) + (size_t)wong_capacity(n) * sizeof(ptrdiff_t);
+static inline size_t wong_rows_bytes(ptrdiff_t p) {
+    return sizeof(wong_rows) + (size_t)p * TRANSFER_LANES * sizeof(double);
 }
 
-static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, void *memory) {
-    wong->capacity = wong_capacity(n);
-    wong->active = (ptrdiff_t *)memory;
-    wong->updated = wong->active + wong->capacity;
+/* The most rows in a list: a multiple of TRANSFER_LANES, and enough for a chunk. */
+static inline ptrdiff_t wong_capacity(ptrdiff_t n, ptrdiff_t p) {
+    const ptrdiff_t most = (ptrdiff_t)(WONG_LIST_BYTES / wong_rows_bytes(p)) * TRANSFER_LANES + WONG_CHUNK;
+    const ptrdiff_t wanted = (n / 2 + WONG_CHUNK) / TRANSFER_LANES * TRANSFER_LANES;
+    return wanted < most ? wanted : most;
+}
+
+static inline ptrdiff_t wong_chunks(ptrdiff_t n) { return (n + WONG_CHUNK - 1) / WONG_CHUNK; }
+
+static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p) {
+    const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
+    return (size_t)(wong_capacity(n, p) / TRANSFER_LANES) * wong_rows_bytes(p) +
+           padded * ((size_t)p + 1) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
+           (size_t)k * (5 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t));
+}
+
+static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, void *memory) {
+    wong->capacity = wong_capacity(n, p);
+    wong->rows_bytes = wong_rows_bytes(p);
+    wong->table = (double *)memory;
+    wong->list = (char *)(wong->table + (p + 1) * transfer_packs(k) * TRANSFER_LANES);
+    wong->began = (double *)(wong->list + (size_t)(wong->capacity / TRANSFER_LANES) * wong->rows_bytes);
+    wong->advance = wong->began + k;
+    wong->reach = wong->advance + k;
+    wong->limit = wong->reach + k;
+    wong->since = wong->limit + k;
+    wong->counts = (ptrdiff_t *)(wong->since + k);
+    wong->updated = wong->counts + wong_chunks(n) + 1;
     wong->live_until = wong->updated + k;
     wong->was_quick = (int32_t *)(wong->live_until + k);
 }
@@ -59,16 +114,19 @@ static inline void wong_begin_optimal(const transfers *t, wong_state *wong) {
         wong->updated[j] = 0;
         if (wong->was_quick[j]) wong->live_until[j] = t->points.n_rows + 1;
     }
+    memcpy(wong->began, t->clocks, (size_t)t->k * sizeof(double));
 }
 
 static inline void wong_begin_quick(const transfers *t, wong_state *wong) {
     for (ptrdiff_t j = 0; j < t->k; j++) {
         wong->was_quick[j] = 0;
         wong->live_until[j] -= t->points.n_rows;
+        /* A first guess: as far as in the optimal-transfer stage. */
+        wong->advance[j] = fabs(t->clocks[j] - wong->began[j]);
     }
     wong->idle = 0;
     wong->least_gain = 1;
-    wong->limit = -INFINITY;
+    wong->last = 0;
 }
 
 /* The bound on leaving for the second cluster, from the squared distances to that and to the own. */
@@ -77,21 +135,6 @@ FC_INLINE void wong_bound_pair(transfers *t, ptrdiff_t at, double w, double left
     const double gain = transfer_most_gain(w * t->shares[own]), loss = transfer_least_loss(w * t->shares[second]);
     t->pair[at] =
         transfer_gap(gain, sqrt(left), loss, sqrt(joined)) + (transfer_since(t, own) + transfer_since(t, second));
-}
-
-/* Both bounds of point `at`, whose squared distances are in scratch: the own cluster stays best, the second second. */
-FC_INLINE void wong_bounds(transfers *t, ptrdiff_t at, double w, transfer_scratch *scratch) {
-    const ptrdiff_t own = t->labels[at], second = t->seconds[at];
-    const double gain = transfer_most_gain(w * t->shares[own]), loss = transfer_least_loss(w * t->shares[t->k]);
-    const double left = scratch->squared[own], joined = scratch->squared[second];
-    wong_bound_pair(t, at, w, left, joined);
-    const double others = transfer_least(scratch->squared, t->packs, own, second);
-    double gap = transfer_gap(gain, sqrt(left), loss, sqrt(others < joined ? others : joined));
-    if (others < INFINITY) {
-        const double order = transfer_gap(1.0, sqrt(joined), loss, sqrt(others));
-        if (!(gap < order)) gap = order;
-    }
-    t->stay[at] = 0.5 * gap + transfer_since(t, t->k);
 }
 
 /* The cluster that costs least to join, as AS 136 finds it: of all, or of the live ones if the own is not live. */
@@ -122,85 +165,273 @@ static inline ptrdiff_t wong_cheapest(const transfers *t, const wong_state *wong
     return cheapest;
 }
 
-/* Bounds of those of rows [start, stop) that have none; decides nothing. */
-static inline void wong_look(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
+/* Which of rows [start, start + count) have no bound: a bit for each. */
+FC_INLINE uint32_t wong_open(const transfers *t, ptrdiff_t start, ptrdiff_t count) {
     const double clock = t->clocks[t->k];
-    for (ptrdiff_t at = transfer_next(t->stay, start, stop, clock); at < stop;
-         at = transfer_next(t->stay, at + 1, stop, clock)) {
-        if (!transfer_free(t, t->labels[at], transfer_weight(t, at))) continue;
-        transfer_distances(t, transfer_row(t, at, scratch), scratch);
-        wong_bounds(t, at, transfer_weight(t, at), scratch);
+    uint32_t open = 0;
+    for (ptrdiff_t l = 0; l < count; l++) open |= (uint32_t)!(t->stay[start + l] > clock) << l;
+    return open;
+}
+
+/* What is known about the rows of a block. */
+typedef struct {
+    double far[TRANSFER_LANES];   /* squared distance of the nearest center but the own */
+    double order[TRANSFER_LANES]; /* positive if that cluster is certainly the cheapest to join */
+    double stay[TRANSFER_LANES];  /* the bound if it is the row's second */
+} wong_block;
+
+/* Those of the rows from `start` on that `lanes` names, from scratch->block_squared; sets the bounds of rows whose
+ * second is the cheapest cluster to join. */
+static inline void wong_block_bounds(transfers *t, ptrdiff_t start, uint32_t lanes, transfer_scratch *scratch,
+                                     wong_block *block) {
+    double first[TRANSFER_LANES], second[TRANSFER_LANES], third[TRANSFER_LANES], w[TRANSFER_LANES];
+    double left[TRANSFER_LANES], joined[TRANSFER_LANES], pair[TRANSFER_LANES], since[TRANSFER_LANES];
+    double own_share[TRANSFER_LANES], second_share[TRANSFER_LANES];
+    const double share = t->shares[t->k], since_all = transfer_since(t, t->k);
+    const ptrdiff_t some = start + __builtin_ctz(lanes);
+    transfer_block_least(t, scratch, first, second, third);
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        const ptrdiff_t at = lanes >> l & 1 ? start + l : some, own = t->labels[at], to = t->seconds[at];
+        w[l] = transfer_weight(t, at);
+        left[l] = scratch->block_squared[own * TRANSFER_LANES + l];
+        joined[l] = scratch->block_squared[to * TRANSFER_LANES + l];
+        own_share[l] = t->shares[own];
+        second_share[l] = t->shares[to];
+        since[l] = transfer_since(t, own) + transfer_since(t, to);
+    }
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        const double far = left[l] == first[l] ? second[l] : first[l];
+        const double rest = left[l] <= second[l] ? third[l] : second[l];
+        const double gain = transfer_most_gain(w[l] * own_share[l]), loss = transfer_least_loss(w[l] * share);
+        const double gap = transfer_gap(gain, sqrt(left[l]), loss, sqrt(far));
+        const double order = transfer_gap(1.0, sqrt(far), loss, sqrt(rest));
+        block->far[l] = far;
+        block->order[l] = rest < INFINITY ? order : INFINITY;
+        block->stay[l] = 0.5 * (gap < block->order[l] ? gap : block->order[l]) + since_all;
+        pair[l] = transfer_gap(gain, sqrt(left[l]), transfer_least_loss(w[l] * second_share[l]), sqrt(joined[l])) + since[l];
+    }
+    for (; lanes; lanes &= lanes - 1) {
+        const int l = __builtin_ctz(lanes);
+        if (joined[l] != block->far[l]) continue;
+        t->stay[start + l] = block->stay[l];
+        t->pair[start + l] = pair[l];
     }
 }
 
-/* Optimal transfers of rows [start, stop). */
+/* Bounds of those of rows [start, stop) that have none; decides nothing. start: a multiple of TRANSFER_LANES. */
+static inline void wong_look(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
+    const double clock = t->clocks[t->k];
+    wong_block block;
+    for (ptrdiff_t at = transfer_next(t->stay, start, stop, clock); at < stop;
+         at = transfer_next(t->stay, at + TRANSFER_LANES, stop, clock)) {
+        at -= at % TRANSFER_LANES;
+        const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
+        transfer_columns(t, at, count, scratch->columns);
+        transfer_block_distances(t, scratch);
+        wong_block_bounds(t, at, wong_open(t, at, count), scratch, &block);
+    }
+}
+
+/* An optimal transfer of row start + l, if there is one. Returns whether there was. */
+static inline int wong_transfer(transfers *t, wong_state *wong, ptrdiff_t start, int l, const wong_block *block,
+                                transfer_scratch *scratch) {
+    const ptrdiff_t at = start + l, own = t->labels[at], step = at + 1;
+    const double w = transfer_weight(t, at), *squared = scratch->block_squared + l;
+    const double left = squared[own * TRANSFER_LANES];
+    ptrdiff_t to = t->seconds[at];
+    double cost;
+    int certain = block->order[l] > 0;
+    if (certain && squared[to * TRANSFER_LANES] != block->far[l]) {
+        to = 0;
+        while (squared[to * TRANSFER_LANES] != block->far[l] || to == own) to++;
+        certain = step < wong->live_until[own] || step < wong->live_until[to];
+    }
+    if (certain) {
+        cost = block->far[l] * transfer_loss(t->sizes[to], w);
+    } else {
+        for (ptrdiff_t j = 0; j < t->packs * TRANSFER_LANES; j++) {
+            scratch->squared[j] = j < t->k ? squared[j * TRANSFER_LANES] : INFINITY;
+        }
+        to = wong_cheapest(t, wong, at, w, scratch, &cost);
+    }
+    t->seconds[at] = (int32_t)to;
+    if (!(cost < left * transfer_gain(t->sizes[own], w))) {
+        t->stay[at] = certain ? block->stay[l] : -INFINITY;
+        wong_bound_pair(t, at, w, left, squared[to * TRANSFER_LANES]);
+        return 0;
+    }
+    transfer_move(t, at, transfer_row(t, at, scratch), to, scratch);
+    t->seconds[at] = (int32_t)own;
+    wong->updated[own] = wong->updated[to] = step;
+    wong->live_until[own] = wong->live_until[to] = t->points.n_rows + step;
+    return 1;
+}
+
+/* Optimal transfers of rows [start, stop). start: a multiple of TRANSFER_LANES. */
 static inline void wong_optimal(transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
                                 transfer_scratch *scratch) {
-    const ptrdiff_t n = t->points.n_rows;
     ptrdiff_t last = start - 1 - wong->quiet;
+    wong_block block;
     for (ptrdiff_t at = transfer_next(t->stay, start, stop, t->clocks[t->k]); at < stop;
-         at = transfer_next(t->stay, at + 1, stop, t->clocks[t->k])) {
-        const ptrdiff_t own = t->labels[at];
-        const double w = transfer_weight(t, at);
-        double cost;
-        if (!transfer_free(t, own, w)) continue;
-        const double *row = transfer_row(t, at, scratch);
-        transfer_distances(t, row, scratch);
-        const ptrdiff_t to = wong_cheapest(t, wong, at, w, scratch, &cost);
-        t->seconds[at] = (int32_t)to;
-        if (cost < scratch->squared[own] * transfer_gain(t->sizes[own], w)) {
-            transfer_move(t, at, row, to, scratch);
-            t->seconds[at] = (int32_t)own;
-            wong->updated[own] = wong->updated[to] = at + 1;
-            wong->live_until[own] = wong->live_until[to] = n + at + 1;
-            last = at;
-        } else {
-            wong_bounds(t, at, w, scratch);
+         at = transfer_next(t->stay, at + TRANSFER_LANES, stop, t->clocks[t->k])) {
+        at -= at % TRANSFER_LANES;
+        const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
+        transfer_columns(t, at, count, scratch->columns);
+        transfer_block_distances(t, scratch);
+        wong_block_bounds(t, at, wong_open(t, at, count), scratch, &block);
+        uint32_t open = wong_open(t, at, count);
+        while (open) {
+            const int l = __builtin_ctz(open);
+            const ptrdiff_t own = t->labels[at + l];
+            open &= open - 1;
+            if (!transfer_free(t, own, transfer_weight(t, at + l))) continue;
+            if (!wong_transfer(t, wong, at, l, &block, scratch)) continue;
+            last = at + l;
+            /* What has moved may concern the rows behind. */
+            open = wong_open(t, at, count) & (~1u << l);
+            if (!open) continue;
+            transfer_block_again(t, own, scratch);
+            transfer_block_again(t, t->labels[at + l], scratch);
+            wong_block_bounds(t, at, open, scratch, &block);
+            open &= wong_open(t, at, count);
         }
     }
     wong->quiet = stop - 1 - last;
 }
 
-/* How far two centers may still go before point `at` might leave for its second cluster; not positive if it might. */
-FC_INLINE double wong_slack(const transfers *t, ptrdiff_t at) {
-    return t->pair[at] - (t->clocks[t->labels[at]] + t->clocks[t->seconds[at]]);
+FC_INLINE wong_rows *wong_rows_at(const wong_state *wong, ptrdiff_t entry) {
+    return (wong_rows *)(wong->list + (size_t)(entry / TRANSFER_LANES) * wong->rows_bytes);
 }
 
-/* At the beginning of an epoch: make the list of points that need to be looked at while no center moves further than
- * `reach`. Not more than there is room for; then there is no list. */
-static inline void wong_list(const transfers *t, wong_state *wong, double reach) {
-    ptrdiff_t count = 0, *active = wong->active;
-    wong->limit = -INFINITY;
-    for (ptrdiff_t at = 0; at < t->points.n_rows && count < wong->capacity; at++) {
-        active[count] = at;
-        count += !(wong_slack(t, at) > 2 * reach);
-    }
-    if (count == wong->capacity) return;
-    wong->n_active = count;
-    wong->limit = t->clocks[t->k] + reach * (1 - TRANSFER_MARGIN);
+/* May row `at` leave for its second cluster before the clocks have passed their limits? */
+FC_INLINE int wong_near(const transfers *t, const wong_state *wong, ptrdiff_t at) {
+    return !(t->pair[at] > wong->limit[t->labels[at]] + wong->limit[t->seconds[at]]);
 }
 
-FC_INLINE void wong_prefetch(const transfers *t, ptrdiff_t at) {
-    __builtin_prefetch(t->pair + at);
-    __builtin_prefetch(t->labels + at);
-    __builtin_prefetch(t->seconds + at);
-    __builtin_prefetch(t->points.data + at * t->points.row_stride);
+/* Those of the rows [start, stop) that may leave before the clocks have passed their limits; returns how many. */
+FC_INLINE ptrdiff_t wong_find(const transfers *t, const wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
+                              int32_t *near) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t at = start; at < stop; at++) {
+        near[count] = (int32_t)(at - start);
+        count += wong_near(t, wong, at);
+    }
+    return count;
 }
 
-/* The next point from `at` on that might leave for its second cluster, or at least `stop`. */
-FC_INLINE ptrdiff_t wong_next(const transfers *t, wong_state *wong, ptrdiff_t at, ptrdiff_t stop) {
-    if (!(t->clocks[t->k] <= wong->limit)) {
-        while (at < stop && wong_slack(t, at) > 0) at++;
-        return at;
+/* New bounds on leaving for the second cluster of eight rows, of which `count` matter. */
+static inline void wong_pairs(transfers *t, const wong_state *wong, ptrdiff_t start, const int32_t *near,
+                              ptrdiff_t count, transfer_scratch *scratch) {
+    double left[TRANSFER_LANES], joined[TRANSFER_LANES], gain[TRANSFER_LANES], loss[TRANSFER_LANES];
+    double since[TRANSFER_LANES], pair[TRANSFER_LANES];
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        const ptrdiff_t at = start + near[l < count ? l : 0], own = t->labels[at], second = t->seconds[at];
+        const double w = transfer_weight(t, at), *row = transfer_row(t, at, scratch);
+        left[l] = transfer_distance(t, row, own);
+        joined[l] = transfer_distance(t, row, second);
+        gain[l] = w * t->shares[own];
+        loss[l] = w * t->shares[second];
+        since[l] = wong->since[own] + wong->since[second];
     }
-    while (wong->cursor < wong->n_active) {
-        const ptrdiff_t next = wong->active[wong->cursor];
-        if (next >= stop) break;
-        if (wong->cursor + WONG_AHEAD < wong->n_active) wong_prefetch(t, wong->active[wong->cursor + WONG_AHEAD]);
-        wong->cursor++;
-        if (next >= at && !(wong_slack(t, next) > 0)) return next;
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        pair[l] = transfer_gap(transfer_most_gain(gain[l]), sqrt(left[l]), transfer_least_loss(loss[l]), sqrt(joined[l])) +
+                  since[l];
     }
-    return stop;
+    for (ptrdiff_t l = 0; l < count; l++) t->pair[start + near[l]] = pair[l];
+}
+
+/* The list's first step, for all chunks from row `first` on: how many rows of a chunk belong on the list? */
+static inline void wong_count(transfers *t, wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
+    const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
+    int32_t near[WONG_CHUNK];
+    ptrdiff_t count = 0;
+    const ptrdiff_t n_near = wong_find(t, wong, start, stop, near);
+    for (ptrdiff_t a = 0; a < n_near; a += TRANSFER_LANES) {
+        wong_pairs(t, wong, start, near + a, n_near - a < TRANSFER_LANES ? n_near - a : TRANSFER_LANES, scratch);
+    }
+    for (ptrdiff_t a = 0; a < n_near; a++) count += wong_near(t, wong, start + near[a]);
+    wong->counts[chunk] = count;
+}
+
+/* The second step: counts become places, and the list ends before the chunk it has no room for. */
+static inline void wong_lay_out(const transfers *t, wong_state *wong) {
+    const ptrdiff_t n = t->points.n_rows, chunks = wong_chunks(n);
+    ptrdiff_t place = 0, chunk = wong->first / WONG_CHUNK;
+    for (; chunk < chunks && place + wong->counts[chunk] <= wong->capacity; chunk++) {
+        const ptrdiff_t count = wong->counts[chunk];
+        wong->counts[chunk] = place;
+        place += count;
+    }
+    wong->counts[chunk] = wong->n_listed = place;
+    wong->last = chunk < chunks ? chunk * WONG_CHUNK : n;
+    wong->visited = 0;
+
+}
+
+/* The third step, for all chunks with places: put rows there. */
+static inline void wong_fill(const transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows, p = t->p;
+    const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
+    int32_t near[WONG_CHUNK];
+    const ptrdiff_t n_near = wong_find(t, wong, start, stop, near), place = wong->counts[chunk];
+    for (ptrdiff_t a = 0; a < n_near; a++) {
+        const ptrdiff_t at = start + near[a], l = (place + a) % TRANSFER_LANES;
+        wong_rows *rows = wong_rows_at(wong, place + a);
+        const double *row = transfer_row(t, at, scratch);
+        rows->row[l] = at;
+        rows->weight[l] = transfer_weight(t, at);
+        rows->own[l] = t->labels[at];
+        rows->second[l] = t->seconds[at];
+        for (ptrdiff_t i = 0; i < p; i++) rows->columns[i * TRANSFER_LANES + l] = row[i];
+    }
+}
+
+/* Rows behind the last of the list, in its last block. */
+static inline void wong_pad(const transfers *t, const wong_state *wong) {
+    for (ptrdiff_t place = wong->n_listed; place % TRANSFER_LANES; place++) {
+        wong_rows *rows = wong_rows_at(wong, place);
+        const ptrdiff_t l = place % TRANSFER_LANES;
+        rows->row[l] = t->points.n_rows;
+        rows->weight[l] = 0;
+        rows->own[l] = rows->second[l] = 0;
+        for (ptrdiff_t i = 0; i < t->p; i++) rows->columns[i * TRANSFER_LANES + l] = 0;
+    }
+}
+
+/* Cluster j as it is now, to the table. */
+static inline void wong_tabulate(const transfers *t, wong_state *wong, ptrdiff_t j) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
+    const double *center = transfer_center(t, t->centers, j);
+    for (ptrdiff_t i = 0; i < t->p; i++) wong->table[i * padded + j] = center[i * TRANSFER_LANES];
+    wong->table[t->p * padded + j] = t->sizes[j];
+}
+
+/* Which of eight listed rows may gain by going to their second cluster? p: t->p. */
+FC_INLINE uint32_t wong_gainers_p(const transfers *t, const wong_state *wong, const wong_rows *rows, ptrdiff_t p) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
+    uint32_t gainers = 0;
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+        const double *table = wong->table;
+        vd left = vd_set1(0), joined = left;
+        for (ptrdiff_t i = 0; i < p; i++, table += padded) {
+            const vd x = vd_load(rows->columns + i * TRANSFER_LANES + l);
+            const vd a = vd_sub(x, vd_lookup(table, padded, rows->own + l));
+            const vd b = vd_sub(x, vd_lookup(table, padded, rows->second + l));
+            left = vd_add(left, vd_mul(a, a));
+            joined = vd_add(joined, vd_mul(b, b));
+        }
+        const vd w = vd_load(rows->weight + l);
+        const vd n1 = vd_lookup(table, padded, rows->own + l), n2 = vd_lookup(table, padded, rows->second + l);
+        left = vd_mul(vd_mul(left, n1), vd_mul(vd_add(n2, w), vd_set1(WONG_CLOSE)));
+        joined = vd_mul(vd_mul(joined, n2), vd_sub(n1, w));
+        gainers |= vd_at_most(joined, left) << l;
+    }
+    return gainers;
+}
+
+FC_INLINE uint32_t wong_gainers(const transfers *t, const wong_state *wong, const wong_rows *rows) {
+    return t->p == 3 ? wong_gainers_p(t, wong, rows, 3) : wong_gainers_p(t, wong, rows, t->p);
 }
 
 /* Would a point gain by going from a cluster of size n1 to one of size n2, from the squared distances? As AS 136 has
@@ -212,31 +443,96 @@ FC_INLINE int wong_gains(double left, double n1, double joined, double n2, doubl
     return joined * least_gain < left * transfer_gain(n1, w) / transfer_loss(n2, w);
 }
 
-/* Quick transfers of rows [start, stop), in the pass over the data that began after `before` steps. */
-static inline void wong_quick(transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t before,
-                              transfer_scratch *scratch) {
-    const ptrdiff_t n = t->points.n_rows;
-    ptrdiff_t last = start - 1 - wong->idle;
-    if (start == 0) wong->cursor = 0;
-    for (ptrdiff_t at = wong_next(t, wong, start, stop); at < stop; at = wong_next(t, wong, at + 1, stop)) {
-        const ptrdiff_t own = t->labels[at], to = t->seconds[at], step = before + at + 1;
-        const double w = transfer_weight(t, at);
-        if (step >= wong->updated[own] && step >= wong->updated[to]) continue;
-        if (!transfer_free(t, own, w)) continue;
-        const double *row = transfer_row(t, at, scratch);
-        const double left = transfer_distance(t, row, own), joined = transfer_distance(t, row, to);
-        if (!wong_gains(left, t->sizes[own], joined, t->sizes[to], w, wong->least_gain)) {
-            wong_bound_pair(t, at, w, left, joined);
-            continue;
+/* A quick transfer of a listed row, if it gains by one. Returns whether it does. */
+static inline int wong_quick_transfer(transfers *t, wong_state *wong, wong_rows *rows, int l, ptrdiff_t before,
+                                      transfer_scratch *scratch) {
+    const ptrdiff_t at = rows->row[l], own = rows->own[l], to = rows->second[l], step = before + at + 1;
+    if (step >= wong->updated[own] && step >= wong->updated[to]) return 0;
+    const double w = rows->weight[l], *row = transfer_row(t, at, scratch);
+    const double left = transfer_distance(t, row, own), joined = transfer_distance(t, row, to);
+    if (!transfer_free(t, own, w)) return 0;
+    if (!wong_gains(left, t->sizes[own], joined, t->sizes[to], w, wong->least_gain)) return 0;
+    if (transfer_move(t, at, row, to, scratch)) wong->limit[own] = -INFINITY;
+    t->seconds[at] = rows->second[l] = (int32_t)own;
+    rows->own[l] = (int32_t)to;
+    wong_tabulate(t, wong, own);
+    wong_tabulate(t, wong, to);
+    wong->updated[own] = wong->updated[to] = step + t->points.n_rows;
+    wong->was_quick[own] = wong->was_quick[to] = 1;
+    wong->quiet = 0;
+    wong->idle = -1 - at;
+    return 1;
+}
+
+/* Quick transfers of the listed rows from row wong->at on, in order, while the list is good. */
+static inline void wong_quick(transfers *t, wong_state *wong, ptrdiff_t before, transfer_scratch *scratch) {
+    for (ptrdiff_t place = 0; place < wong->n_listed; place += TRANSFER_LANES) {
+        wong_rows *rows = wong_rows_at(wong, place);
+        uint32_t behind = ~0u;
+        for (uint32_t gainers = wong_gainers(t, wong, rows); gainers & behind;) {
+            const int l = __builtin_ctz(gainers & behind);
+            behind = ~1u << l;
+            if (rows->row[l] >= t->points.n_rows || !wong_quick_transfer(t, wong, rows, l, before, scratch)) continue;
+            const ptrdiff_t own = rows->own[l], was = rows->second[l];
+            if (!(t->clocks[own] <= wong->limit[own]) || !(t->clocks[was] <= wong->limit[was])) {
+                wong->at = rows->row[l] + 1;
+                wong->visited += place;
+                return;
+            }
+            gainers = wong_gainers(t, wong, rows);
         }
-        if (transfer_move(t, at, row, to, scratch)) wong->limit = -INFINITY;
-        t->seconds[at] = (int32_t)own;
-        wong->updated[own] = wong->updated[to] = step + n;
-        wong->was_quick[own] = wong->was_quick[to] = 1;
-        wong->quiet = 0;
-        last = at;
     }
-    wong->idle = stop - 1 - last;
+    wong->visited += wong->n_listed;
+    wong->at = wong->last;
+}
+
+/* Is the list, from the first row on, good for another pass, and not too long? */
+static inline int wong_listed(const transfers *t, const wong_state *wong) {
+    double reach = 0, advance = 0;
+    if (wong->first > 0 || wong->last == 0) return 0;
+    for (ptrdiff_t j = 0; j < t->k; j++) {
+        if (!(t->clocks[j] + wong->advance[j] <= wong->limit[j])) return 0;
+        reach += wong->reach[j];
+        advance += wong->advance[j];
+    }
+    return wong->visited < WONG_VISITS * t->points.n_rows || WONG_SHORTER * WONG_REACH * advance > reach;
+}
+
+static inline void wong_set_limits(const transfers *t, wong_state *wong, ptrdiff_t first) {
+    wong->first = first;
+    for (ptrdiff_t j = 0; j < t->k; j++) {
+        wong->since[j] = transfer_since(t, j);
+        wong->limit[j] = t->clocks[j] + wong->reach[j] * (1 - TRANSFER_MARGIN);
+    }
+}
+
+/* Begin a pass of quick transfers over the data. Returns whether a list is needed. */
+static inline int wong_begin_pass(transfers *t, wong_state *wong) {
+    double most = 0;
+    transfer_new_epoch(t);
+    memcpy(wong->began, t->clocks, (size_t)t->k * sizeof(double));
+    for (ptrdiff_t j = 0; j < t->k; j++) wong_tabulate(t, wong, j);
+    wong->at = 0;
+    if (wong_listed(t, wong)) return 0;
+    for (ptrdiff_t j = 0; j < t->k; j++) most = wong->advance[j] > most ? wong->advance[j] : most;
+    for (ptrdiff_t j = 0; j < t->k; j++) wong->reach[j] = WONG_REACH * (wong->advance[j] + WONG_FLOOR * most);
+    wong_set_limits(t, wong, 0);
+    return 1;
+}
+
+/* Go on with a pass for which the list was too short, or not good enough. */
+static inline void wong_go_on(transfers *t, wong_state *wong) {
+    for (ptrdiff_t j = 0; j < t->k; j++) {
+        const double gone = t->clocks[j] - wong->began[j];
+        if (t->clocks[j] <= wong->limit[j]) continue;
+        wong->reach[j] = 2 * (wong->reach[j] > gone ? wong->reach[j] : gone);
+    }
+    wong_set_limits(t, wong, wong->at);
+}
+
+static inline void wong_end_pass(transfers *t, wong_state *wong) {
+    wong->idle += t->points.n_rows;
+    for (ptrdiff_t j = 0; j < t->k; j++) wong->advance[j] = t->clocks[j] - wong->began[j];
 }
 
 #endif

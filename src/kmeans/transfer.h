@@ -21,9 +21,11 @@
 
 #include <math.h>
 #include "common/matrix.h"
+#include "common/simd_double.h"
 
 #define TRANSFER_LANES 8
 #define TRANSFER_PACKS 4 /* packs that share one pass over a row */
+#define TRANSFER_ABREAST 4 /* centers that share one pass over a block of rows */
 #define TRANSFER_GROUP 32 /* bounds that are looked at together */
 /* Distances are known to better than 2 (p + 2) 2^-53 of themselves: far below this for any p that fits in memory. */
 #define TRANSFER_MARGIN 1e-9
@@ -49,21 +51,28 @@ typedef struct {
     double *stay, *pair;       /* n: bounds */
 } transfers;
 
-/* Scratch for one thread: a row, where it is not read in place, and what it has to do with each center. */
+/* Scratch for one thread: a row, where it is not read in place, and what it has to do with each center; the same for a
+ * block of TRANSFER_LANES rows, side by side. */
 typedef struct {
     double *row, *squared, *losses;
+    double *columns;       /* p x TRANSFER_LANES */
+    double *block_squared; /* packs x TRANSFER_LANES centers x TRANSFER_LANES */
 } transfer_scratch;
 
 static inline ptrdiff_t transfer_packs(ptrdiff_t k) { return (k + TRANSFER_LANES - 1) / TRANSFER_LANES; }
 
 static inline size_t transfer_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
-    return (size_t)(p + 2 * transfer_packs(k) * TRANSFER_LANES) * sizeof(double);
+    const ptrdiff_t padded = transfer_packs(k) * TRANSFER_LANES;
+    return (size_t)(p * (1 + TRANSFER_LANES) + padded * (2 + TRANSFER_LANES)) * sizeof(double);
 }
 
 static inline void transfer_scratch_place(transfer_scratch *scratch, ptrdiff_t k, ptrdiff_t p, void *memory) {
-    scratch->squared = (double *)memory;
-    scratch->losses = scratch->squared + transfer_packs(k) * TRANSFER_LANES;
-    scratch->row = scratch->losses + transfer_packs(k) * TRANSFER_LANES;
+    const ptrdiff_t padded = transfer_packs(k) * TRANSFER_LANES;
+    scratch->block_squared = (double *)memory;
+    scratch->columns = scratch->block_squared + padded * TRANSFER_LANES;
+    scratch->squared = scratch->columns + p * TRANSFER_LANES;
+    scratch->losses = scratch->squared + padded;
+    scratch->row = scratch->losses + padded;
 }
 
 /* Bytes of what is kept for each cluster. */
@@ -142,6 +151,73 @@ static inline void transfer_distances(const transfers *t, const double *restrict
             squared += d * d;
         }
         *(transfer_vector *)(scratch->squared + pack * TRANSFER_LANES) = squared;
+    }
+}
+
+/* Rows [start, start + count) to `columns`, whose other lanes are left as they are. */
+static inline void transfer_columns(const transfers *t, ptrdiff_t start, ptrdiff_t count, double *columns) {
+    const matrix *x = &t->points;
+    if (count == TRANSFER_LANES && t->p == 3 && x->dtype == MATRIX_FLOAT64 && x->column_stride == sizeof(double) &&
+        x->row_stride == 3 * sizeof(double)) {
+        const double *rows = (const double *)(x->data + start * x->row_stride);
+        for (ptrdiff_t i = 0; i < 3; i++) {
+            for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) columns[i * TRANSFER_LANES + l] = rows[3 * l + i];
+        }
+        return;
+    }
+    matrix_columns_f64(x, start, count, columns, TRANSFER_LANES);
+}
+
+/* Squared distances of the rows in `columns` to TRANSFER_ABREAST centers from j on: center by center, row by row. */
+FC_INLINE void transfer_block_p(const double *columns, const double *center, ptrdiff_t p, double *squared) {
+    transfer_vector sums[TRANSFER_ABREAST] = {{0}};
+    for (ptrdiff_t i = 0; i < p; i++) {
+        const transfer_vector x = *(const transfer_vector *)(columns + i * TRANSFER_LANES);
+        for (int q = 0; q < TRANSFER_ABREAST; q++) {
+            const transfer_vector d = x - center[i * TRANSFER_LANES + q];
+            sums[q] += d * d;
+        }
+    }
+    for (int q = 0; q < TRANSFER_ABREAST; q++) *(transfer_vector *)(squared + q * TRANSFER_LANES) = sums[q];
+}
+
+/* The same to all centers, to scratch->block_squared; with the bits of `transfer_distances`. */
+static inline void transfer_block_distances(const transfers *t, transfer_scratch *scratch) {
+    for (ptrdiff_t j = 0; j < t->k; j += TRANSFER_ABREAST) {
+        const double *center = transfer_center(t, t->centers, j);
+        double *squared = scratch->block_squared + j * TRANSFER_LANES;
+        if (t->p == 3) transfer_block_p(scratch->columns, center, 3, squared);
+        else transfer_block_p(scratch->columns, center, t->p, squared);
+    }
+}
+
+/* The same to center j alone, after it has moved. */
+static inline void transfer_block_again(const transfers *t, ptrdiff_t j, transfer_scratch *scratch) {
+    const double *center = transfer_center(t, t->centers, j);
+    transfer_vector sum = {0};
+    for (ptrdiff_t i = 0; i < t->p; i++) {
+        const transfer_vector d =
+            *(const transfer_vector *)(scratch->columns + i * TRANSFER_LANES) - center[i * TRANSFER_LANES];
+        sum += d * d;
+    }
+    *(transfer_vector *)(scratch->block_squared + j * TRANSFER_LANES) = sum;
+}
+
+/* The least three of the squared distances of each row of a block. */
+static inline void transfer_block_least(const transfers *t, const transfer_scratch *scratch, double *first,
+                                        double *second, double *third) {
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+        vd a = vd_set1(INFINITY), b = a, c = a;
+        for (ptrdiff_t j = 0; j < t->k; j++) {
+            const vd d = vd_load(scratch->block_squared + j * TRANSFER_LANES + l);
+            const vd beside_a = vd_max(a, d), beside_b = vd_max(b, beside_a);
+            a = vd_min(a, d);
+            b = vd_min(b, beside_a);
+            c = vd_min(c, beside_b);
+        }
+        vd_store(first + l, a);
+        vd_store(second + l, b);
+        vd_store(third + l, c);
     }
 }
 
@@ -324,21 +400,31 @@ static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, p
     return 1;
 }
 
-/* The two nearest centers of rows [start, stop), ties to the lowest index. */
+/* The two nearest centers of rows [start, stop), ties to the lowest index. start: a multiple of TRANSFER_LANES. */
 static inline void transfer_assign(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
-    for (ptrdiff_t at = start; at < stop; at++) {
-        ptrdiff_t first = 0, second = -1;
-        transfer_distances(t, transfer_row(t, at, scratch), scratch);
-        for (ptrdiff_t j = 1; j < t->k; j++) {
-            if (scratch->squared[j] < scratch->squared[first]) {
-                second = first;
-                first = j;
-            } else if (second < 0 || scratch->squared[j] < scratch->squared[second]) {
-                second = j;
+    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
+        const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
+        double near[TRANSFER_LANES], far[TRANSFER_LANES];
+        int64_t first[TRANSFER_LANES] = {0}, second[TRANSFER_LANES] = {0};
+        transfer_columns(t, at, count, scratch->columns);
+        transfer_block_distances(t, scratch);
+        for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) near[l] = far[l] = INFINITY;
+        for (ptrdiff_t j = 0; j < t->k; j++) {
+            const double *squared = scratch->block_squared + j * TRANSFER_LANES;
+            for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+                const double d = squared[l];
+                const int nearest = d < near[l], next = d < far[l];
+                second[l] = nearest ? first[l] : next ? j : second[l];
+                far[l] = nearest ? near[l] : next ? d : far[l];
+                first[l] = nearest ? j : first[l];
+                near[l] = nearest ? d : near[l];
             }
         }
-        t->labels[at] = (int32_t)first;
-        t->seconds[at] = (int32_t)second;
+        for (ptrdiff_t l = 0; l < count; l++) {
+            t->labels[at + l] = (int32_t)first[l];
+            /* Distances that overflow are equal. */
+            t->seconds[at + l] = (int32_t)(second[l] != first[l] ? second[l] : first[l] == 0);
+        }
     }
 }
 

@@ -4,7 +4,8 @@ Points are taken in order, and centers follow at once, so an iteration is serial
 skipping: a bound tells of most points, without looking at them, that nothing has changed for them (transfer.h). Bounds
 are found by all threads, a block of rows at a time, before the block is gone through in order; they decide nothing.
 
-Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory.
+Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory, and for
+Hartigan and Wong's algorithm 12 + 4 p bytes a point, at most 64 MB.
 Invariant: labels and centers depend on the rows, their order, their weights and the initial centers alone. Everything
 is float64.
 """
@@ -57,22 +58,32 @@ cdef extern from "kmeans/hartigan.h" nogil:
 
 
 cdef extern from "kmeans/hartigan_wong.h" nogil:
+    enum:
+        WONG_CHUNK
     ctypedef struct wong_state:
         ptrdiff_t quiet
         ptrdiff_t idle
-        double limit
+        ptrdiff_t first
+        ptrdiff_t last
+        ptrdiff_t at
         double least_gain
-    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k) noexcept
-    void wong_place(wong_state* wong, ptrdiff_t n, ptrdiff_t k, void* memory) noexcept
+    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p) noexcept
+    void wong_place(wong_state* wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, void* memory) noexcept
+    ptrdiff_t wong_chunks(ptrdiff_t n) noexcept
     void wong_begin(const transfers* t, wong_state* wong) noexcept
     void wong_begin_optimal(const transfers* t, wong_state* wong) noexcept
     void wong_begin_quick(const transfers* t, wong_state* wong) noexcept
     void wong_look(transfers* t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch* scratch) noexcept
-    void wong_list(const transfers* t, wong_state* wong, double reach) noexcept
     void wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
                       transfer_scratch* scratch) noexcept
-    void wong_quick(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t before,
-                    transfer_scratch* scratch) noexcept
+    bint wong_begin_pass(transfers* t, wong_state* wong) noexcept
+    void wong_count(transfers* t, wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
+    void wong_lay_out(const transfers* t, wong_state* wong) noexcept
+    void wong_fill(const transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
+    void wong_pad(const transfers* t, const wong_state* wong) noexcept
+    void wong_quick(transfers* t, wong_state* wong, ptrdiff_t before, transfer_scratch* scratch) noexcept
+    void wong_go_on(transfers* t, wong_state* wong) noexcept
+    void wong_end_pass(transfers* t, wong_state* wong) noexcept
 
 
 cdef enum:
@@ -84,7 +95,7 @@ cdef enum:
     BLOCK_WORK = 60_000_000  # distances times features; about 30 ms, the time to an interrupt
     CHUNK = 512              # rows one thread takes
     TEAM_WORK = 50_000       # distances times features that are worth a team of threads; about 50 us
-    PASSES_A_LIST = 2        # that a list of points to look at should last
+    LIST_CHUNKS = 4096       # chunks of WONG_CHUNK rows that are listed between two looks for an interrupt
     PASSES_BEFORE_CARE = 50  # through the data in one quick stage, where AS 136 gives up in R
 
 
@@ -124,10 +135,10 @@ cdef class Transfers:
         self.block = <ptrdiff_t>(BLOCK_WORK / (<double>k * self.t.p + 1))
         self.block = max(<ptrdiff_t>BLOCK_LEAST, min(<ptrdiff_t>BLOCK_MOST, self.block))
         self.scratch_size = padded(transfer_scratch_bytes(k, self.t.p))
-        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k))
+        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p))
         self.memory = scratch_allocate(centers + wong + self.scratch_size * n_threads)
         transfer_place(&self.t, self.memory)
-        wong_place(&self.wong, self.n, k, <char*>self.memory + centers)
+        wong_place(&self.wong, self.n, k, self.t.p, <char*>self.memory + centers)
         self.scratch = <char*>self.memory + centers + wong
         transfer_scratch_place(&self.mine, k, self.t.p, self.scratch)
 
@@ -230,7 +241,6 @@ cdef class Transfers:
     cdef bint _hartigan_wong(self) except -1:
         """One optimal-transfer stage, and the quick-transfer stage after it. Returns whether the algorithm is done."""
         cdef ptrdiff_t block, stop, step = 0, care = PASSES_BEFORE_CARE
-        cdef double clock, advance = -1
         wong_begin_optimal(&self.t, &self.wong)
         for block in range(0, self.n, self.block):
             stop = min(block + self.block, self.n)
@@ -243,22 +253,60 @@ cdef class Transfers:
                 return True
         wong_begin_quick(&self.t, &self.wong)
         while True:
-            with nogil:
-                transfer_new_epoch(&self.t)
-                clock = self.t.clocks[self.t.k]
-                if advance >= 0 and clock + advance > self.wong.limit:
-                    wong_list(&self.t, &self.wong, PASSES_A_LIST * advance)
-            for block in range(0, self.n, self.block):
-                with nogil:
-                    wong_quick(&self.t, &self.wong, block, min(block + self.block, self.n), step, &self.mine)
-                PyErr_CheckSignals()
-                if self.wong.idle >= self.n:
-                    # Of two clusters, the second choice is the only one.
-                    return self.t.k == 2
+            self._quick_pass(step)
+            if self.wong.idle >= self.n:
+                # Of two clusters, the second choice is the only one.
+                return self.t.k == 2
             step += self.n
-            advance = self.t.clocks[self.t.k] - clock
             # Rounding can make a point go to and fro for ever: demand more, and ever more, than it can feign.
             care -= 1
             if care == 0:
                 self.wong.least_gain = 1 + 10 * max(1e-13, self.wong.least_gain - 1)
                 care = PASSES_BEFORE_CARE
+
+    cdef int _quick_pass(self, ptrdiff_t before) except -1:
+        """One pass of quick transfers over the rows, begun after `before` steps."""
+        cdef bint listed
+        with nogil:
+            listed = not wong_begin_pass(&self.t, &self.wong)
+        while True:
+            if not listed:
+                self._list()
+            with nogil:
+                wong_quick(&self.t, &self.wong, before, &self.mine)
+            PyErr_CheckSignals()
+            if self.wong.at >= self.n:
+                break
+            wong_go_on(&self.t, &self.wong)
+            listed = False
+        wong_end_pass(&self.t, &self.wong)
+        return 0
+
+    cdef int _list(self) except -1:
+        """List the rows that may make quick transfers."""
+        cdef ptrdiff_t first = self.wong.first // WONG_CHUNK, last = wong_chunks(self.n), part, stop, chunk
+        cdef int n_threads = <int>min(<ptrdiff_t>self.n_threads, last - first)
+        for part in range(first, last, LIST_CHUNKS):
+            stop = min(part + LIST_CHUNKS, last)
+            with nogil:
+                for chunk in prange(part, stop, num_threads=n_threads,
+                                    schedule="dynamic"):
+                    self._count(chunk, threadid())
+            PyErr_CheckSignals()
+        with nogil:
+            wong_lay_out(&self.t, &self.wong)
+            last = (self.wong.last + WONG_CHUNK - 1) // WONG_CHUNK
+            for chunk in prange(first, last, num_threads=n_threads, schedule="dynamic"):
+                self._fill(chunk, threadid())
+            wong_pad(&self.t, &self.wong)
+        return 0
+
+    cdef void _count(self, ptrdiff_t chunk, int thread) noexcept nogil:
+        cdef transfer_scratch scratch
+        transfer_scratch_place(&scratch, self.t.k, self.t.p, self.scratch + thread * self.scratch_size)
+        wong_count(&self.t, &self.wong, chunk, &scratch)
+
+    cdef void _fill(self, ptrdiff_t chunk, int thread) noexcept nogil:
+        cdef transfer_scratch scratch
+        transfer_scratch_place(&scratch, self.t.k, self.t.p, self.scratch + thread * self.scratch_size)
+        wong_fill(&self.t, &self.wong, chunk, &scratch)

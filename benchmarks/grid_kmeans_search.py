@@ -1,0 +1,95 @@
+"""Which search does Lloyd's algorithm best with? A grid of sizes, and what the rule for "auto" loses on it.
+
+``python -m benchmarks.grid_kmeans_search`` times `PlainSearch`, `BoxSearch` and `GroupSearch` on clustered and uniform
+float32 data, from the same initial centers, building the search included, and shows for each size the times, the
+choice of `search_for`, and how much longer that takes than the best. All is ours, so one process does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastcluster_ext import _kernels
+from fastcluster_ext._kmeans.search import search_for
+from fastcluster_ext._threads import available_cpus
+
+_SIZES = (2_000, 20_000, 200_000)
+_COLUMNS = (1, 2, 3, 4, 6, 8, 16, 64, 256)
+_CENTERS = (4, 16, 64, 256, 1024)
+_MOST_WORK = 1.2e9  # rows x columns x centers
+_LEAST_ROWS_A_CENTER = 8
+_BOX_MOST_COLUMNS = 8  # that the kernel orders rows by
+_SECONDS = 0.05  # each search is timed at least twice, and as often as fits into this
+
+
+def _points(n: int, p: int, k: int, data: str) -> npt.NDArray[np.float32]:
+    draw = np.random.default_rng(n + p + k)
+    if data == "uniform":
+        return draw.random((n, p), dtype=np.float32)
+    places = draw.uniform(-10, 10, (k, p)).astype(np.float32)
+    return places[draw.integers(k, size=n)] + draw.standard_normal((n, p), dtype=np.float32)
+
+
+def _grid() -> Iterator[tuple[int, int, int, str]]:
+    for n in _SIZES:
+        for p in _COLUMNS:
+            for k in _CENTERS:
+                if n * p * k <= _MOST_WORK and k * _LEAST_ROWS_A_CENTER <= n:
+                    yield from ((n, p, k, data) for data in ("clustered", "uniform"))
+
+
+def _seconds(kind: Any, X: npt.NDArray[np.float32], k: int, iterations: int, threads: int) -> float:
+    start = X[np.random.default_rng(0).permutation(len(X))[:k]].astype(np.float64)
+    labels = np.empty(len(X), dtype=np.int32)
+    times: list[float] = []
+    while len(times) < 2 or (sum(times) < _SECONDS and len(times) < 25):
+        centers = start.copy()
+        began = time.perf_counter()
+        search = kind(X, None, k, threads)
+        search.lloyd(centers, max_iter=iterations, tolerance=-1.0)
+        search.evaluate(centers, labels)
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def main() -> None:
+    """Time the grid, and print it and what the rule loses."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--iterations", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=available_cpus())
+    parser.add_argument("--columns", type=int, nargs="*", default=_COLUMNS, help="only these")
+    options = parser.parse_args()
+    kernel = _kernels.load("lloyd")
+    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch}
+    losses = []
+    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {'plain':>9} {'boxes':>9} {'groups':>9}  best    auto     loss")
+    for n, p, k, data in _grid():
+        if p not in options.columns:
+            continue
+        X = _points(n, p, k, data)
+        auto = type(search_for(X, None, k, options.iterations, options.threads))
+        times = {
+            name: _seconds(kind, X, k, options.iterations, options.threads)
+            for name, kind in kinds.items()
+            if (name != "boxes" or p <= _BOX_MOST_COLUMNS) and (name != "groups" or k >= 16)
+        }
+        best = min(times, key=lambda name: times[name])
+        chosen = next(name for name, kind in kinds.items() if kind is auto)
+        loss = times[chosen] / times[best] - 1
+        losses.append((loss, n, p, k, data, chosen, best))
+        shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'':9}" for name in kinds)
+        print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:7} {chosen:7} {100 * loss:5.1f} %", flush=True)
+    losses.sort(reverse=True)
+    over = [loss for loss in losses if loss[0] > 0.1]
+    print(f"times in ms; {options.iterations} iterations, {options.threads} threads")
+    print(f"of {len(losses)} sizes {len(over)} lose more than 10 %")
+
+
+if __name__ == "__main__":
+    main()
