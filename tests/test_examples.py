@@ -14,7 +14,7 @@ pytest.importorskip("sklearn.datasets")
 
 SCRIPTS = {
     "photo_colors": (
-        ["15872256 pixels of 172540 colors, reduced to 16:", "#1d2405   17.0 %"],
+        ["15872256 pixels of 172540 colors, reduced to 16:", "#1f2506   17.6 %"],
         {"photo_reduced.png", "photo_palette.png", "photo_cloud.png"},
     ),
     "iris_as_in_r": (

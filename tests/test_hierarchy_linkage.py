@@ -395,3 +395,14 @@ def test_a_signal_ends_optimal_leaf_ordering():
     points = points_of("random", 1500)
     Z = linkage(points, "average")
     assert delay_of_a_signal(lambda: fastcluster_ext.optimal_leaf_ordering(Z, points), 0.1) < PROMPT
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("n", [300, 700, 2000])
+@pytest.mark.parametrize("method", ["complete", "average", "weighted", "ward"])
+def test_pairs_only(method, n):
+    # Every observation is in a pair: a round of merges leaves as many pairs as clusters.
+    generator = np.random.default_rng(n)
+    points = 1000.0 * np.repeat(generator.permutation(n // 2), 2)[:, np.newaxis] + generator.random((n, 1))
+    expected = scipy_hierarchy.linkage(points, method)
+    np.testing.assert_allclose(linkage(scipy_distance.pdist(points), method)[:, 2], expected[:, 2], rtol=1e-9)

@@ -174,7 +174,8 @@ cdef void* _prepare(agglomeration* w, ptrdiff_t n, const double[::1] weights) ex
     cdef ptrdiff_t i
     cdef size_t reals = padded(n * w.item), ints = padded(n * sizeof(int32_t))
     cdef size_t stage = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
-    cdef size_t above = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) // 2 * w.item)
+    # A value for every row of a block and pair; of n clusters n / 2 pairs at most, but as many as clusters are left.
+    cdef size_t above = padded(max(BLOCK_ROWS * (n // 2 + 1), BLOCK_VALUES + n) * w.item)
     cdef size_t columns = padded(n * w.item * w.n_threads)
     cdef size_t found = padded((n // RUN + 1) * sizeof(nearest_found))
     w.scratch_size = padded(condense_scratch_bytes(n))
