@@ -18,7 +18,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.limits import read_bytes_per_second
-from benchmarks.turns import Contestant, Process, ratio, row, take_turns
+from benchmarks.turns import Contestant, process_of, ratio, row, take_turns
 from fastcluster_ext import linkage, pdist
 from fastcluster_ext._threads import available_cpus
 from fastcluster_ext.hierarchy import METHODS
@@ -54,10 +54,10 @@ def test_linkage(benchmark: BenchmarkFixture, method: str, who: str) -> None:
     n = 10_000
     pytest.importorskip("fastcluster")
     benchmark.group = f"linkage {method} n={n}"
-    with Process(Contestant(prepare, (who, method, n), heights)) as process:
+    with process_of(Contestant(prepare, (who, method, n), heights)) as process:
         benchmark.pedantic(process.run, rounds=3, warmup_rounds=1)
         wanted = np.sort(linkage(pdist(np.random.default_rng(0).normal(size=(n, 8))), method)[:, 2])
-        np.testing.assert_allclose(process.result().sum(), wanted.sum(), rtol=1e-4)
+        np.testing.assert_allclose(process.outcome().sum(), wanted.sum(), rtol=1e-4)
 
 
 def report(n: int, methods: Sequence[str]) -> None:
