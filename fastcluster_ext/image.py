@@ -27,6 +27,9 @@ _MOST_INDEXED_COLORS = 256
 
 # Pillow's modes whose pixels are not plain channels, and what shows the same picture in plain channels.
 _PLAIN_MODES = {"1": "L", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB"}
+_PLAIN_MODES |= {"RGBa": "RGBA", "La": "LA"}  # colors already multiplied by alpha
+# What shows an image one color of which is transparent.
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA", "P": "RGBA"}
 
 
 class ColorHistogram:
@@ -129,7 +132,10 @@ class ColorHistogram:
         ValueError, TypeError
             If `labels` is not one integer per color, or if the image was changed since its colors were counted.
         """
-        values = np.asarray(labels)
+        try:
+            values = np.asarray(labels)
+        except ValueError as error:
+            raise ValueError(f"labels is not a rectangular array: {error}") from error
         if values.dtype.kind not in "iu":
             raise TypeError(f"labels must be integers, got dtype {values.dtype}")
         if values.shape != self.counts.shape:
@@ -229,15 +235,15 @@ class QuantizedImage:
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return palette, counts, percent and error as JSON."""
-        rgb, alpha = self._rgb(), self._alpha()
+        rgb, alpha, codes, shares = self._rgb(), self._alpha(), self.hex, self.percent
         colors = [
             {
-                "hex": self.hex[i],
+                "hex": codes[i],
                 "rgb": rgb[i].tolist(),
                 **({} if alpha is None else {"alpha": int(alpha[i])}),
                 "exact": self.centers[i].tolist(),
                 "count": int(self.counts[i]),
-                "percent": float(self.percent[i]),
+                "percent": float(shares[i]),
             }
             for i in range(len(self.palette))
         ]
@@ -461,6 +467,8 @@ def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
         image = np.asarray(_plain_channels(image))
         # A narrow grey picture must not be taken for a list of pixels.
         image = image[:, :, np.newaxis] if image.ndim == 2 else image
+    if np.ma.is_masked(image):
+        raise ValueError("image has masked values; fill them, or give the n x c pixels that are left")
     try:
         pixels = np.asarray(image)
     except ValueError as error:
@@ -490,6 +498,8 @@ def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
 
 def _plain_channels(picture: Any) -> Any:
     """Return a Pillow image whose array holds plain channels; palettes, bits and print colors are converted."""
+    if "transparency" in picture.info and picture.mode in _WITH_ALPHA:
+        return picture.convert(_WITH_ALPHA[picture.mode])
     if picture.mode == "P":
-        return picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+        return picture.convert("RGB")
     return picture.convert(_PLAIN_MODES[picture.mode]) if picture.mode in _PLAIN_MODES else picture

@@ -313,6 +313,26 @@ def test_pictures_with_a_transparent_palette_entry_and_of_16_bits():
     np.testing.assert_array_equal(histogram.colors[:, 0], np.unique(deep))
 
 
+@pytest.mark.parametrize(("mode", "plain", "color"), [("RGB", "RGBA", (1, 2, 3)), ("L", "LA", 7)])
+def test_pictures_with_one_transparent_color(tmp_path, mode, plain, color):
+    image = pytest.importorskip("PIL.Image")
+    picture = image.new(mode, (4, 3), color)
+    picture.putpixel((2, 1), 90 if mode == "L" else (90, 80, 70))
+    picture.save(tmp_path / "some.png", transparency=color)
+    with image.open(tmp_path / "some.png") as read:
+        histogram = ColorHistogram.from_image(read, skip_transparent=True)
+    assert histogram.n_transparent == 11
+    assert histogram.colors.shape == (1, len(plain))
+
+
+def test_masked_pixels_and_ragged_labels_are_refused():
+    image = np.ma.masked_equal(np.zeros((5, 5, 3), np.uint8), 0)
+    with pytest.raises(ValueError, match="image has masked values"):
+        ColorHistogram.from_image(image)
+    with pytest.raises(ValueError, match="labels"):
+        ColorHistogram.from_image(np.zeros((5, 5, 3), np.uint8)).expand([[1], [1, 2]])
+
+
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pictures_of_wide_numbers_are_refused(mode):
     image = pytest.importorskip("PIL.Image")

@@ -52,6 +52,9 @@ cdef extern from "kmeans/lloyd.h" nogil:
                          double* taken, double* left) noexcept
 
 
+cdef double WORK_A_THREAD = 2**18  # multiply-adds an iteration; some 50 us
+
+
 cdef class PlainSearch:
     """Rows, and the memory to assign them to centers again and again: every row is compared with every center.
 
@@ -84,7 +87,9 @@ cdef class PlainSearch:
         cdef double work = <double>k * self.p
         self.rows = chunk_rows(work)
         self.chunks = chunk_count(self.points.n_rows, self.rows)
-        self.n_threads = n_threads = <int>min(n_threads, self.chunks)
+        # A thread more takes some microseconds to wake up, and far longer on a busy machine.
+        cdef double worth = self.points.n_rows * (work + 4) / WORK_A_THREAD
+        self.n_threads = n_threads = <int>max(1, min(n_threads, self.chunks, worth))
         cdef size_t sums = sums_copies(k) * k * sums_stride(self.p) * sizeof(double)
         self.partial_size = padded(max(sums, <size_t>(k * COST_STRIDE * sizeof(double))))
         self.chunks_a_slice = min(self.chunks, slice_chunks(work, self.rows, self.partial_size, n_threads))
