@@ -437,3 +437,14 @@ def test_memory_of_a_color():
     found = json.loads(done.stdout)
     assert len(found) == 7
     assert all(100 < each <= 300 for each in found.values()), found
+
+
+@pytest.mark.parametrize("method", [m for m, metric in WAYS if metric == "euclidean" and m != "single"])
+@pytest.mark.parametrize("weights", [[1, 1e149, 1, 1], [1e-165, 1e-165, 1, 1], [1, 1, 1e170, 1]])
+def test_weights_of_very_different_sizes(method, weights):
+    points = np.random.default_rng(0).normal(size=(4, 2))
+    if method in ("average", "weighted", "complete"):
+        expected = linkage(points, method, weights=weights, memory="matrix")
+        np.testing.assert_allclose(linkage(points, method, weights=weights, memory="vector"), expected, rtol=1e-9)
+    else:
+        assert np.isfinite(linkage(points, method, weights=weights, memory="vector")).all()

@@ -45,6 +45,8 @@ cdef extern from "hierarchy/boruvka.h" nogil:
 cdef enum:
     SERIAL = 2048  # fewer points than this are not worth waking another thread
     LEAVES = 16  # searched in a row by one thread
+    FEW_COLUMNS = 4  # up to which the next number holds
+    SLICE_WORK = 1 << 24  # of more: coordinates that may be looked at between two looks at pending signals
     SLICE = 2048  # leaves a thread between two looks at pending signals: about 20 ms in few dimensions
 
 
@@ -141,9 +143,14 @@ cdef class SpanningTree:
 
     cdef int _find_shortest(self) except -1:
         """The shortest edge of every component: its length, and the slot at one end of it, in `winner`."""
-        cdef ptrdiff_t i, first, last, chunk, chunks, slice = SLICE * self.n_threads
+        cdef ptrdiff_t i, first, last, chunk, chunks, slice = SLICE * self.n_threads, leaves = LEAVES
         cdef int32_t component
         cdef uint64_t infinite = boruvka_bits(INFINITY)
+        if self.b.tree.p > FEW_COLUMNS:
+            # Of many columns, a point is compared with all others, about.
+            slice = max(<ptrdiff_t>self.n_threads, min(
+                slice, <ptrdiff_t>(SLICE_WORK * self.n_threads / (<double>self.n * self.b.tree.p * TREE_LEAF))))
+            leaves = max(<ptrdiff_t>1, min(leaves, slice // (4 * self.n_threads)))
         with nogil:
             for i in range(self.components):
                 self.b.shortest[i] = infinite
@@ -154,10 +161,10 @@ cdef class SpanningTree:
             boruvka_node_components(&self.b)
         for first in range(0, self.leaves, slice):
             last = min(first + slice, self.leaves)
-            chunks = (last - first + LEAVES - 1) // LEAVES
+            chunks = (last - first + leaves - 1) // leaves
             with nogil:
                 for chunk in prange(chunks, num_threads=self.n_threads, schedule="dynamic"):
-                    boruvka_leaves(&self.b, first + chunk * LEAVES, min(first + (chunk + 1) * LEAVES, last))
+                    boruvka_leaves(&self.b, first + chunk * leaves, min(first + (chunk + 1) * leaves, last))
             PyErr_CheckSignals()
             if self.progress is not None:
                 self.progress(self.n - self.components)

@@ -197,7 +197,8 @@ FC_INLINE double members_mean_p(const members *m, int32_t a, int32_t b, ptrdiff_
     for (int32_t run = m->first[a]; run >= 0; run = m->next[run]) {
         for (int32_t other = m->first[b]; other >= 0; other = m->next[other]) {
             for (int32_t x = m->begin[run]; x < m->end[run]; x++) {
-                const double weight = weights[x] * m->factor[run] * m->factor[other];
+                /* Each share by itself is at most 1: products of weights and of totals could vanish. */
+                const double weight = weights[x] * m->factor[run] / m->total[a] * (m->factor[other] / m->total[b]);
                 members_add(m, x, m->begin[other], m->end[other], weight, lanes, p);
                 pairs += m->end[other] - m->begin[other];
                 if (pairs > MEMBERS_PAIRS) {
@@ -208,7 +209,7 @@ FC_INLINE double members_mean_p(const members *m, int32_t a, int32_t b, ptrdiff_
         }
     }
     for (int l = 0; l < TREE_LEAF; l++) sum += lanes[l];
-    return sum / (m->total[a] * m->total[b]);
+    return sum;
 }
 
 static inline double members_mean(const members *m, int32_t a, int32_t b) {

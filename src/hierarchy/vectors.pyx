@@ -113,6 +113,8 @@ cdef extern from "hierarchy/vectors.h" nogil:
 cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
+    FEW_COLUMNS = 4  # up to which that holds
+    SLICE_WORK = 1 << 24  # of more: coordinates that may be looked at between them
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
     FEW = 4096  # clusters of more points that, measured on these, two are worth waking another thread
     # Where clusters are measured, centers are off by some 1e-16 of the largest coordinate R: for clusters farther apart
@@ -287,8 +289,13 @@ cdef class Merging:
             serial = 2 if self.alive < FEW < self.n else SERIAL
             queries = max(<ptrdiff_t>1, min(<ptrdiff_t>QUERIES, count // (QUERIES * self.n_threads)))
             slice = SLICE // 16 * self.n_threads
+        # Of many columns, a query looks at all clusters, about.
+        cdef double all_of_one = <double>self.alive * self.m.tree.p
+        if self.m.tree.p > FEW_COLUMNS:
+            slice = max(<ptrdiff_t>self.n_threads, min(slice, <ptrdiff_t>(SLICE_WORK * self.n_threads / all_of_one)))
+            queries = max(<ptrdiff_t>1, min(queries, slice // (4 * self.n_threads)))
         self.searches += count
-        if count < serial:
+        if count < serial and count * all_of_one < SLICE_WORK:
             with nogil:
                 merging_search(&self.m, self.queries, count)
             self._raise()
