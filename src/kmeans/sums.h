@@ -25,8 +25,9 @@ FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t co
     const char *at = view->data + start * row_stride;
     ptrdiff_t r = 0;
 #if defined(__AVX2__)
-    if (p == 3 && dtype == MATRIX_FLOAT32 && column_stride == 4 && !weights) {
-        /* Four floats at once: the fourth, of the next row, gives way to the weight. The last row has no next. */
+    if (p == 3 && dtype == MATRIX_FLOAT32 && column_stride == 4 && row_stride >= 12 && !weights) {
+        /* Four floats at once: the fourth, of the next row or before it, gives way to the weight. The last row has no next,
+         * nor has the first one of rows in reverse. */
         const __m256d one = _mm256_set1_pd(1.0);
         for (; r + SUMS_COPIES < count; r += SUMS_COPIES) {
             for (int copy = 0; copy < SUMS_COPIES; copy++, at += row_stride) {
