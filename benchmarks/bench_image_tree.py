@@ -12,6 +12,7 @@ that are compared take turns.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import sys
 import time
@@ -251,8 +252,7 @@ def ratio_of_memories(method: str, metric: str) -> Job:
     def job(size: tuple[int, int]) -> float:
         points = np.random.default_rng(size[0]).normal(size=size)
         matrix, vector = (
-            _median_of(lambda way=way: linkage(points, method, metric, memory=way))  # type: ignore[misc]
-            for way in ("matrix", "vector")
+            _median_of(functools.partial(linkage, points, method, metric, memory=way)) for way in ("matrix", "vector")
         )
         return matrix / vector
 

@@ -24,3 +24,27 @@ def run_python(code, *arguments, timeout=60, check=True, **changes):
     if check and done.returncode != 0:
         raise AssertionError(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done
+
+
+# How a program begins that is to be interrupted.
+INTERRUPTIBLE = """
+import json, signal, sys, time
+
+class Interrupt(Exception):
+    pass
+
+def interrupt(number, frame):
+    raise Interrupt
+
+# Seconds from a signal until it has ended the call; None if the call has ended before.
+def lateness(call, after):
+    start = time.perf_counter()
+    signal.setitimer(signal.ITIMER_REAL, after)
+    try:
+        call()
+    except Interrupt:
+        return time.perf_counter() - start - after
+    return None
+
+signal.signal(signal.SIGALRM, interrupt)
+"""

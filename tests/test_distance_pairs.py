@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
+from processes import INTERRUPTIBLE, run_python
 from scipy.spatial import distance as scipy_distance
 
 from fastcluster_ext import _kernels, cdist, pdist
@@ -202,17 +202,8 @@ print(hashlib.sha256(b"".join(result.tobytes() for result in results)).hexdigest
 """
 
 
-def run_python(code, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_instruction_sets_change_no_bit():
-    digests = {isa: run_python(EVERY_METRIC, **{_kernels.ENVIRONMENT: isa}) for isa in _kernels.built()}
+    digests = {isa: run_python(EVERY_METRIC, **{_kernels.ENVIRONMENT: isa}).stdout for isa in _kernels.built()}
     assert len(set(digests.values())) == 1, digests
 
 
@@ -310,20 +301,17 @@ for call in (lambda: pdist(values), lambda: cdist(values, values), lambda: squar
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address spaces are limited on Linux")
 def test_too_large_is_said_in_bytes():
-    lines = run_python(TOO_LARGE).splitlines()
+    lines = run_python(TOO_LARGE).stdout.strip().splitlines()
     assert "39999600000 bytes" in lines[0]
     assert "80000000000 bytes" in lines[1]
     assert "4900000000 bytes" in lines[2]
 
 
-INTERRUPTED = """
-import json, signal, sys, time
+INTERRUPTED = (
+    INTERRUPTIBLE
+    + """
 import numpy as np
 from fastcluster_ext import cdist, nearest, pdist
-class Interrupt(Exception): pass
-def interrupt(number, frame):
-    raise Interrupt
-signal.signal(signal.SIGALRM, interrupt)
 draw = np.random.default_rng(0)
 wide, narrow = draw.random((6000, 8000), "f4"), draw.normal(size=(400_000, 3))
 place = np.empty((400_000, 100))
@@ -336,23 +324,15 @@ calls = {
 }
 late = {}
 for name, call in calls.items():
-    tries = []
-    for _ in range(5):
-        start = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, 0.15)
-        try:
-            call()
-            tries.append(None)
-        except Interrupt:
-            tries.append(time.perf_counter() - start - 0.15)
-    late[name] = tries
+    late[name] = [lateness(call, 0.15) for _ in range(5)]
 print(json.dumps(late))
 """
+)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
 def test_signals_are_heard_within_100_milliseconds():
-    for name, tries in json.loads(run_python(INTERRUPTED)).items():
+    for name, tries in json.loads(run_python(INTERRUPTED).stdout.strip()).items():
         assert None not in tries, f"{name} was not interrupted"
         assert min(tries) < 0.1, (name, tries)  # the least: other processes may hold this one up
 
@@ -372,4 +352,4 @@ print(os.waitpid(child, 0)[1])
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_computes():
-    assert run_python(FORKED) == "0"
+    assert run_python(FORKED).stdout.strip() == "0"

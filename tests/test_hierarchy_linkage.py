@@ -369,9 +369,13 @@ def delay_of_a_signal(job, after):
     return fired[0] - due
 
 
+def least_delay(job, after):
+    """The least of three: other processes may hold this one up."""
+    return min(delay_of_a_signal(job, after) for _ in range(3))
+
+
 needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")
-# 0.1 s on a quiet machine; tests must pass on one that others use too.
-PROMPT = 0.3
+PROMPT = 0.1
 
 
 @needs_timers
@@ -379,7 +383,7 @@ PROMPT = 0.3
 @pytest.mark.parametrize("after", [0.03, 0.1])
 def test_a_signal_ends_it(method, after):
     distances = np.random.default_rng(0).random(4000 * 3999 // 2)
-    assert delay_of_a_signal(lambda: linkage(distances, method), after) < PROMPT
+    assert least_delay(lambda: linkage(distances, method), after) < PROMPT
     assert linkage(distances[:3], method).shape == (2, 4)
 
 
@@ -387,14 +391,14 @@ def test_a_signal_ends_it(method, after):
 def test_a_signal_ends_single_linkage_of_equal_distances():
     """Which Prim's algorithm decides."""
     distances = np.random.default_rng(0).integers(1, 9, size=4000 * 3999 // 2).astype(float)
-    assert delay_of_a_signal(lambda: linkage(distances), 0.15) < PROMPT
+    assert least_delay(lambda: linkage(distances), 0.15) < PROMPT
 
 
 @needs_timers
 def test_a_signal_ends_optimal_leaf_ordering():
     points = points_of("random", 1500)
     Z = linkage(points, "average")
-    assert delay_of_a_signal(lambda: fastcluster_ext.optimal_leaf_ordering(Z, points), 0.1) < PROMPT
+    assert least_delay(lambda: fastcluster_ext.optimal_leaf_ordering(Z, points), 0.1) < PROMPT
 
 
 @pytest.mark.kernel

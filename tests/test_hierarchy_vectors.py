@@ -14,7 +14,7 @@ import scipy.spatial.distance as scipy_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
-from processes import run_python
+from processes import INTERRUPTIBLE, run_python
 from reference_hierarchy import complete_in_rounds, median_closest_first, replay, single_by_edges
 
 from fastcluster_ext import _vectors
@@ -366,14 +366,11 @@ def test_python_threads_at_once():
         np.testing.assert_array_equal(results[way], expected[way])
 
 
-INTERRUPTED = """
-import json, signal, sys, time
+INTERRUPTED = (
+    INTERRUPTIBLE
+    + """
 import numpy as np
 from fastcluster_ext import linkage
-class Interrupt(Exception): pass
-def interrupt(number, frame):
-    raise Interrupt
-signal.signal(signal.SIGALRM, interrupt)
 draw = np.random.default_rng(0)
 points, late = draw.normal(size=(400_000, 3)), {}
 for method, metric in json.loads(sys.argv[1]):
@@ -381,17 +378,12 @@ for method, metric in json.loads(sys.argv[1]):
     small = linkage(points[:2000], method, metric, memory="vector")
     tries = []
     for delay in (0.05, 0.15, 0.3):
-        start = time.perf_counter()
-        signal.setitimer(signal.ITIMER_REAL, delay)
-        try:
-            while True:
-                linkage(some, method, metric, memory="vector")
-        except Interrupt:
-            tries.append(time.perf_counter() - start - delay)
+        tries.append(lateness(lambda: [linkage(some, method, metric, memory="vector") for _ in range(99)], delay))
         assert np.array_equal(linkage(points[:2000], method, metric, memory="vector"), small)
     late[method + " " + metric] = tries
 print(json.dumps(late))
 """
+)
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX timers")

@@ -39,7 +39,9 @@ class Problem:
     @property
     def n(self) -> int:
         """Number of points."""
-        return len(self.points if self.points is not None else self.matrix)  # type: ignore[arg-type]
+        given = self.matrix if self.points is None else self.points
+        assert given is not None
+        return len(given)
 
     def state(self, k: int, *, rows: Array | None = None, sifted: bool = False) -> Any:
         """Return the kernel's state for up to k medoids, taken from `rows` if they are not taken from the points."""
