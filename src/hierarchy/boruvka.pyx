@@ -45,7 +45,7 @@ cdef extern from "hierarchy/boruvka.h" nogil:
 cdef enum:
     SERIAL = 2048  # fewer points than this are not worth waking another thread
     LEAVES = 16  # searched in a row by one thread
-    FEW_COLUMNS = 4  # up to which the next number holds
+    FEW_COLUMNS = 8  # up to which the next number holds
     SLICE_WORK = 1 << 24  # of more: coordinates that may be looked at between two looks at pending signals
     SLICE = 2048  # leaves a thread between two looks at pending signals: about 20 ms in few dimensions
 

@@ -113,7 +113,7 @@ cdef extern from "hierarchy/vectors.h" nogil:
 cdef enum:
     QUERIES = 64  # in a row by one thread
     SLICE = 16384  # queries a thread between two looks at pending signals: 10 to 50 ms in few dimensions
-    FEW_COLUMNS = 4  # up to which that holds
+    FEW_COLUMNS = 8  # up to which that holds
     SLICE_WORK = 1 << 24  # of more: coordinates that may be looked at between them
     SERIAL = 1024  # fewer queries than this are not worth waking another thread
     FEW = 4096  # clusters of more points that, measured on these, two are worth waking another thread
