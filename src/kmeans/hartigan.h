@@ -52,11 +52,13 @@ static inline ptrdiff_t hartigan_rows(transfers *t, ptrdiff_t start, ptrdiff_t s
     ptrdiff_t moves = 0;
     for (ptrdiff_t at = transfer_next(t->stay, start, stop, t->clocks[t->k]); at < stop;
          at = transfer_next(t->stay, at + 1, stop, t->clocks[t->k])) {
-        if (!transfer_free(t, t->labels[at], transfer_weight(t, at))) continue;
+        const ptrdiff_t own = t->labels[at];
+        const double w = transfer_weight(t, at);
+        if (!transfer_free(t, own, w)) continue;
         const double *row = transfer_row(t, at, scratch);
         const ptrdiff_t to = hartigan_choice(t, at, row, macqueen, scratch);
-        if (to == t->labels[at]) continue;
-        transfer_move(t, at, row, to, scratch);
+        if (to == own) continue;
+        transfer_move(t, at, row, w, own, to, scratch);
         moves++;
     }
     return moves;

@@ -36,10 +36,14 @@
 /* Rows that are listed by one thread. */
 #define WONG_CHUNK 4096
 
-/* TRANSFER_LANES rows of the list, with their labels and seconds; p x TRANSFER_LANES coordinates follow. */
+/* Rows that a list spans at most. */
+#define WONG_SPAN 2147483648
+#define WONG_NO_ROW UINT32_MAX
+
+/* TRANSFER_LANES rows of the list, counted from its first, or WONG_NO_ROW, with their labels and seconds.
+ * p x TRANSFER_LANES coordinates follow, and the weights if there are any. */
 typedef struct {
-    ptrdiff_t row[TRANSFER_LANES];
-    double weight[TRANSFER_LANES];
+    uint32_t row[TRANSFER_LANES];
     int32_t own[TRANSFER_LANES], second[TRANSFER_LANES];
     double columns[];
 } wong_rows;
@@ -60,42 +64,45 @@ typedef struct {
     ptrdiff_t *counts;     /* chunks + 1: how many rows of a chunk are listed, then how many before it */
     ptrdiff_t at;          /* rows before it have had their turn in this pass */
     double *began, *advance; /* k: clocks at the beginning of this pass, and how far they went in the last */
-    double *reach, *limit;   /* k: how far the list is good, from its beginning, and until which clocks */
-    double *since;         /* k: what bounds are stored relative to */
+    double *reach;         /* k: how far the list is good, from its beginning, */
+    double *limit;         /* padded: and until which clocks */
     double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
+    double *shares, *since;  /* padded: those of the transfers, and what bounds are stored relative to */
 } wong_state;
 
-static inline size_t wong_rows_bytes(ptrdiff_t p) {
-    return sizeof(wong_rows) + (size_t)p * TRANSFER_LANES * sizeof(double);
+static inline size_t wong_rows_bytes(ptrdiff_t p, int weighted) {
+    return sizeof(wong_rows) + (size_t)(p + weighted) * TRANSFER_LANES * sizeof(double);
 }
 
 /* The most rows in a list: a multiple of TRANSFER_LANES, and enough for a chunk. */
-static inline ptrdiff_t wong_capacity(ptrdiff_t n, ptrdiff_t p) {
-    const ptrdiff_t most = (ptrdiff_t)(WONG_LIST_BYTES / wong_rows_bytes(p)) * TRANSFER_LANES + WONG_CHUNK;
+static inline ptrdiff_t wong_capacity(ptrdiff_t n, ptrdiff_t p, int weighted) {
+    const ptrdiff_t most = (ptrdiff_t)(WONG_LIST_BYTES / wong_rows_bytes(p, weighted)) * TRANSFER_LANES + WONG_CHUNK;
     const ptrdiff_t wanted = (n / 2 + WONG_CHUNK) / TRANSFER_LANES * TRANSFER_LANES;
     return wanted < most ? wanted : most;
 }
 
 static inline ptrdiff_t wong_chunks(ptrdiff_t n) { return (n + WONG_CHUNK - 1) / WONG_CHUNK; }
 
-static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p) {
+static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted) {
     const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
-    return (size_t)(wong_capacity(n, p) / TRANSFER_LANES) * wong_rows_bytes(p) +
-           padded * ((size_t)p + 1) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
-           (size_t)k * (5 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t));
+    return (size_t)(wong_capacity(n, p, weighted) / TRANSFER_LANES) * wong_rows_bytes(p, weighted) +
+           padded * ((size_t)p + 4) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
+           (size_t)k * (3 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t));
 }
 
-static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, void *memory) {
-    wong->capacity = wong_capacity(n, p);
-    wong->rows_bytes = wong_rows_bytes(p);
+static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted, void *memory) {
+    const ptrdiff_t padded = transfer_packs(k) * TRANSFER_LANES;
+    wong->capacity = wong_capacity(n, p, weighted);
+    wong->rows_bytes = wong_rows_bytes(p, weighted);
     wong->table = (double *)memory;
-    wong->list = (char *)(wong->table + (p + 1) * transfer_packs(k) * TRANSFER_LANES);
+    wong->limit = wong->table + (p + 1) * padded;
+    wong->shares = wong->limit + padded;
+    wong->since = wong->shares + padded;
+    wong->list = (char *)(wong->since + padded);
     wong->began = (double *)(wong->list + (size_t)(wong->capacity / TRANSFER_LANES) * wong->rows_bytes);
     wong->advance = wong->began + k;
     wong->reach = wong->advance + k;
-    wong->limit = wong->reach + k;
-    wong->since = wong->limit + k;
-    wong->counts = (ptrdiff_t *)(wong->since + k);
+    wong->counts = (ptrdiff_t *)(wong->reach + k);
     wong->updated = wong->counts + wong_chunks(n) + 1;
     wong->live_until = wong->updated + k;
     wong->was_quick = (int32_t *)(wong->live_until + k);
@@ -260,7 +267,7 @@ static inline int wong_transfer(transfers *t, wong_state *wong, ptrdiff_t start,
         wong_bound_pair(t, at, w, left, squared[to * TRANSFER_LANES]);
         return 0;
     }
-    transfer_move(t, at, transfer_row(t, at, scratch), to, scratch);
+    transfer_move(t, at, transfer_row(t, at, scratch), w, own, to, scratch);
     t->seconds[at] = (int32_t)own;
     wong->updated[own] = wong->updated[to] = step;
     wong->live_until[own] = wong->live_until[to] = t->points.n_rows + step;
@@ -303,100 +310,124 @@ FC_INLINE wong_rows *wong_rows_at(const wong_state *wong, ptrdiff_t entry) {
     return (wong_rows *)(wong->list + (size_t)(entry / TRANSFER_LANES) * wong->rows_bytes);
 }
 
-/* May row `at` leave for its second cluster before the clocks have passed their limits? */
-FC_INLINE int wong_near(const transfers *t, const wong_state *wong, ptrdiff_t at) {
-    return !(t->pair[at] > wong->limit[t->labels[at]] + wong->limit[t->seconds[at]]);
-}
-
-/* Those of the rows [start, stop) that may leave before the clocks have passed their limits; returns how many. */
-FC_INLINE ptrdiff_t wong_find(const transfers *t, const wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
-                              int32_t *near) {
-    ptrdiff_t count = 0;
-    for (ptrdiff_t at = start; at < stop; at++) {
-        near[count] = (int32_t)(at - start);
-        count += wong_near(t, wong, at);
+/* Which of the `count` rows from `at` on may leave for their second clusters before the clocks have passed their
+ * limits? A bit for each. */
+FC_INLINE uint32_t wong_near(const transfers *t, const wong_state *wong, ptrdiff_t at, ptrdiff_t count) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
+    uint32_t near = 0;
+    if (count < TRANSFER_LANES) {
+        for (ptrdiff_t l = 0; l < count; l++) {
+            const double limit = wong->limit[t->labels[at + l]] + wong->limit[t->seconds[at + l]];
+            near |= (uint32_t)!(t->pair[at + l] > limit) << l;
+        }
+        return near;
     }
-    return count;
-}
-
-/* New bounds on leaving for the second cluster of eight rows, of which `count` matter. */
-static inline void wong_pairs(transfers *t, const wong_state *wong, ptrdiff_t start, const int32_t *near,
-                              ptrdiff_t count, transfer_scratch *scratch) {
-    double left[TRANSFER_LANES], joined[TRANSFER_LANES], gain[TRANSFER_LANES], loss[TRANSFER_LANES];
-    double since[TRANSFER_LANES], pair[TRANSFER_LANES];
-    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
-        const ptrdiff_t at = start + near[l < count ? l : 0], own = t->labels[at], second = t->seconds[at];
-        const double w = transfer_weight(t, at), *row = transfer_row(t, at, scratch);
-        left[l] = transfer_distance(t, row, own);
-        joined[l] = transfer_distance(t, row, second);
-        gain[l] = w * t->shares[own];
-        loss[l] = w * t->shares[second];
-        since[l] = wong->since[own] + wong->since[second];
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+        const vd pair = vd_load(t->pair + at + l);
+        const vd limit = vd_add(vd_lookup(wong->limit, padded, t->labels + at + l),
+                                vd_lookup(wong->limit, padded, t->seconds + at + l));
+        /* What is not a number may always leave. */
+        near |= (vd_at_most(pair, limit) | ~vd_at_most(limit, pair)) << l;
     }
-    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
-        pair[l] = transfer_gap(transfer_most_gain(gain[l]), sqrt(left[l]), transfer_least_loss(loss[l]), sqrt(joined[l])) +
-                  since[l];
-    }
-    for (ptrdiff_t l = 0; l < count; l++) t->pair[start + near[l]] = pair[l];
+    return near & ((1u << TRANSFER_LANES) - 1);
 }
 
 /* The list's first step, for all chunks from row `first` on: how many rows of a chunk belong on the list? */
-static inline void wong_count(transfers *t, wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+static inline void wong_count(const transfers *t, const wong_state *wong, ptrdiff_t chunk) {
     const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
     const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
-    int32_t near[WONG_CHUNK];
     ptrdiff_t count = 0;
-    const ptrdiff_t n_near = wong_find(t, wong, start, stop, near);
-    for (ptrdiff_t a = 0; a < n_near; a += TRANSFER_LANES) {
-        wong_pairs(t, wong, start, near + a, n_near - a < TRANSFER_LANES ? n_near - a : TRANSFER_LANES, scratch);
+    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
+        count += __builtin_popcount(wong_near(t, wong, at, stop - at));
     }
-    for (ptrdiff_t a = 0; a < n_near; a++) count += wong_near(t, wong, start + near[a]);
     wong->counts[chunk] = count;
+}
+
+FC_INLINE ptrdiff_t wong_whole(ptrdiff_t count) {
+    return (count + TRANSFER_LANES - 1) / TRANSFER_LANES * TRANSFER_LANES;
 }
 
 /* The second step: counts become places, and the list ends before the chunk it has no room for. */
 static inline void wong_lay_out(const transfers *t, wong_state *wong) {
     const ptrdiff_t n = t->points.n_rows, chunks = wong_chunks(n);
     ptrdiff_t place = 0, chunk = wong->first / WONG_CHUNK;
-    for (; chunk < chunks && place + wong->counts[chunk] <= wong->capacity; chunk++) {
-        const ptrdiff_t count = wong->counts[chunk];
+    for (; chunk < chunks && place + wong_whole(wong->counts[chunk]) <= wong->capacity; chunk++) {
+        /* Whole blocks, so that each is put by one thread. */
+        const ptrdiff_t count = wong_whole(wong->counts[chunk]);
+        if ((chunk + 1) * WONG_CHUNK - wong->first > WONG_SPAN) break;
         wong->counts[chunk] = place;
         place += count;
     }
     wong->counts[chunk] = wong->n_listed = place;
     wong->last = chunk < chunks ? chunk * WONG_CHUNK : n;
     wong->visited = 0;
+}
 
+/* New bounds of eight listed rows on leaving for their second clusters. p: t->p. */
+FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wong_rows *rows, const double *weights,
+                            ptrdiff_t p, double *pair) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
+    const int32_t *own = rows->own, *second = rows->second;
+    double left[TRANSFER_LANES], joined[TRANSFER_LANES], gain[TRANSFER_LANES], loss[TRANSFER_LANES];
+    double since[TRANSFER_LANES];
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+        const vd w = vd_load(weights + l);
+        const double *table = wong->table;
+        vd to_own = vd_set1(0), to_second = to_own;
+        for (ptrdiff_t i = 0; i < p; i++, table += padded) {
+            const vd x = vd_load(rows->columns + i * TRANSFER_LANES + l);
+            const vd a = vd_sub(x, vd_lookup(table, padded, own + l));
+            const vd b = vd_sub(x, vd_lookup(table, padded, second + l));
+            to_own = vd_add(to_own, vd_mul(a, a));
+            to_second = vd_add(to_second, vd_mul(b, b));
+        }
+        vd_store(left + l, vd_sqrt(to_own));
+        vd_store(joined + l, vd_sqrt(to_second));
+        vd_store(gain + l, vd_mul(w, vd_lookup(wong->shares, padded, own + l)));
+        vd_store(loss + l, vd_mul(w, vd_lookup(wong->shares, padded, second + l)));
+        vd_store(since + l, vd_add(vd_lookup(wong->since, padded, own + l), vd_lookup(wong->since, padded, second + l)));
+    }
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        pair[l] = transfer_gap(transfer_most_gain(gain[l]), left[l], transfer_least_loss(loss[l]), joined[l]) + since[l];
+    }
+}
+
+/* Eight rows, of which `count` matter, to a block of the list; sets their bounds anew. */
+static inline void wong_put(transfers *t, const wong_state *wong, wong_rows *rows, const ptrdiff_t *ats,
+                            ptrdiff_t count, transfer_scratch *scratch) {
+    const ptrdiff_t p = t->p;
+    double weights[TRANSFER_LANES], pair[TRANSFER_LANES];
+    ptrdiff_t all[TRANSFER_LANES];
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        all[l] = ats[l < count ? l : 0];
+        rows->row[l] = l < count ? (uint32_t)(all[l] - wong->first) : WONG_NO_ROW;
+        rows->own[l] = t->labels[all[l]];
+        rows->second[l] = t->seconds[all[l]];
+        weights[l] = transfer_weight(t, all[l]);
+    }
+    transfer_gather(t, all, rows->columns, scratch);
+    if (t->weights) memcpy(rows->columns + p * TRANSFER_LANES, weights, sizeof weights);
+    if (p == 3) wong_pairs_p(t, wong, rows, weights, 3, pair);
+    else wong_pairs_p(t, wong, rows, weights, p, pair);
+    for (ptrdiff_t l = 0; l < count; l++) t->pair[all[l]] = pair[l];
 }
 
 /* The third step, for all chunks with places: put rows there. */
-static inline void wong_fill(const transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
-    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows, p = t->p;
+static inline void wong_fill(transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
     const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
-    int32_t near[WONG_CHUNK];
-    const ptrdiff_t n_near = wong_find(t, wong, start, stop, near), place = wong->counts[chunk];
-    for (ptrdiff_t a = 0; a < n_near; a++) {
-        const ptrdiff_t at = start + near[a], l = (place + a) % TRANSFER_LANES;
-        wong_rows *rows = wong_rows_at(wong, place + a);
-        const double *row = transfer_row(t, at, scratch);
-        rows->row[l] = at;
-        rows->weight[l] = transfer_weight(t, at);
-        rows->own[l] = t->labels[at];
-        rows->second[l] = t->seconds[at];
-        for (ptrdiff_t i = 0; i < p; i++) rows->columns[i * TRANSFER_LANES + l] = row[i];
+    ptrdiff_t ats[2 * TRANSFER_LANES], waiting = 0, place = wong->counts[chunk];
+    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
+        for (uint32_t near = wong_near(t, wong, at, stop - at); near; near &= near - 1) {
+            ats[waiting++] = at + __builtin_ctz(near);
+        }
+        if (waiting < TRANSFER_LANES) continue;
+        wong_put(t, wong, wong_rows_at(wong, place), ats, TRANSFER_LANES, scratch);
+        place += TRANSFER_LANES;
+        waiting -= TRANSFER_LANES;
+        memcpy(ats, ats + TRANSFER_LANES, TRANSFER_LANES * sizeof(ptrdiff_t));
     }
-}
-
-/* Rows behind the last of the list, in its last block. */
-static inline void wong_pad(const transfers *t, const wong_state *wong) {
-    for (ptrdiff_t place = wong->n_listed; place % TRANSFER_LANES; place++) {
-        wong_rows *rows = wong_rows_at(wong, place);
-        const ptrdiff_t l = place % TRANSFER_LANES;
-        rows->row[l] = t->points.n_rows;
-        rows->weight[l] = 0;
-        rows->own[l] = rows->second[l] = 0;
-        for (ptrdiff_t i = 0; i < t->p; i++) rows->columns[i * TRANSFER_LANES + l] = 0;
-    }
+    if (waiting > 0) wong_put(t, wong, wong_rows_at(wong, place), ats, waiting, scratch);
 }
 
 /* Cluster j as it is now, to the table. */
@@ -421,7 +452,7 @@ FC_INLINE uint32_t wong_gainers_p(const transfers *t, const wong_state *wong, co
             left = vd_add(left, vd_mul(a, a));
             joined = vd_add(joined, vd_mul(b, b));
         }
-        const vd w = vd_load(rows->weight + l);
+        const vd w = t->weights ? vd_load(rows->columns + p * TRANSFER_LANES + l) : vd_set1(1);
         const vd n1 = vd_lookup(table, padded, rows->own + l), n2 = vd_lookup(table, padded, rows->second + l);
         left = vd_mul(vd_mul(left, n1), vd_mul(vd_add(n2, w), vd_set1(WONG_CLOSE)));
         joined = vd_mul(vd_mul(joined, n2), vd_sub(n1, w));
@@ -446,13 +477,21 @@ FC_INLINE int wong_gains(double left, double n1, double joined, double n2, doubl
 /* A quick transfer of a listed row, if it gains by one. Returns whether it does. */
 static inline int wong_quick_transfer(transfers *t, wong_state *wong, wong_rows *rows, int l, ptrdiff_t before,
                                       transfer_scratch *scratch) {
-    const ptrdiff_t at = rows->row[l], own = rows->own[l], to = rows->second[l], step = before + at + 1;
+    const ptrdiff_t at = wong->first + rows->row[l], own = rows->own[l], to = rows->second[l];
+    double *row = scratch->row;
+    const ptrdiff_t step = before + at + 1;
     if (step >= wong->updated[own] && step >= wong->updated[to]) return 0;
-    const double w = rows->weight[l], *row = transfer_row(t, at, scratch);
+    /* Its place in the data is likely far from what was read last. */
+    __builtin_prefetch(t->stay + at, 1);
+    __builtin_prefetch(t->pair + at, 1);
+    __builtin_prefetch(t->labels + at, 1);
+    __builtin_prefetch(t->seconds + at, 1);
+    for (ptrdiff_t i = 0; i < t->p; i++) row[i] = rows->columns[i * TRANSFER_LANES + l];
+    const double w = t->weights ? rows->columns[t->p * TRANSFER_LANES + l] : 1;
     const double left = transfer_distance(t, row, own), joined = transfer_distance(t, row, to);
     if (!transfer_free(t, own, w)) return 0;
     if (!wong_gains(left, t->sizes[own], joined, t->sizes[to], w, wong->least_gain)) return 0;
-    if (transfer_move(t, at, row, to, scratch)) wong->limit[own] = -INFINITY;
+    if (transfer_move(t, at, row, w, own, to, scratch)) wong->limit[own] = -INFINITY;
     t->seconds[at] = rows->second[l] = (int32_t)own;
     rows->own[l] = (int32_t)to;
     wong_tabulate(t, wong, own);
@@ -472,10 +511,10 @@ static inline void wong_quick(transfers *t, wong_state *wong, ptrdiff_t before, 
         for (uint32_t gainers = wong_gainers(t, wong, rows); gainers & behind;) {
             const int l = __builtin_ctz(gainers & behind);
             behind = ~1u << l;
-            if (rows->row[l] >= t->points.n_rows || !wong_quick_transfer(t, wong, rows, l, before, scratch)) continue;
+            if (rows->row[l] == WONG_NO_ROW || !wong_quick_transfer(t, wong, rows, l, before, scratch)) continue;
             const ptrdiff_t own = rows->own[l], was = rows->second[l];
             if (!(t->clocks[own] <= wong->limit[own]) || !(t->clocks[was] <= wong->limit[was])) {
-                wong->at = rows->row[l] + 1;
+                wong->at = wong->first + rows->row[l] + 1;
                 wong->visited += place;
                 return;
             }
@@ -501,6 +540,7 @@ static inline int wong_listed(const transfers *t, const wong_state *wong) {
 static inline void wong_set_limits(const transfers *t, wong_state *wong, ptrdiff_t first) {
     wong->first = first;
     for (ptrdiff_t j = 0; j < t->k; j++) {
+        wong->shares[j] = t->shares[j];
         wong->since[j] = transfer_since(t, j);
         wong->limit[j] = t->clocks[j] + wong->reach[j] * (1 - TRANSFER_MARGIN);
     }

@@ -168,6 +168,24 @@ static inline void transfer_columns(const transfers *t, ptrdiff_t start, ptrdiff
     matrix_columns_f64(x, start, count, columns, TRANSFER_LANES);
 }
 
+/* Eight rows from anywhere to `columns`. */
+FC_INLINE void transfer_gather(const transfers *t, const ptrdiff_t *ats, double *columns, transfer_scratch *scratch) {
+    if (t->points.dtype == MATRIX_FLOAT64 && t->points.column_stride == sizeof(double)) {
+        const double *rows[TRANSFER_LANES];
+        for (int l = 0; l < TRANSFER_LANES; l++) rows[l] = transfer_row(t, ats[l], scratch);
+        for (ptrdiff_t i = 0; i < t->p; i++) {
+            /* In registers: parts of a vector cannot be stored and soon be read as a whole. */
+            *(transfer_vector *)(columns + i * TRANSFER_LANES) = (transfer_vector){
+                rows[0][i], rows[1][i], rows[2][i], rows[3][i], rows[4][i], rows[5][i], rows[6][i], rows[7][i]};
+        }
+        return;
+    }
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        const double *row = transfer_row(t, ats[l], scratch);
+        for (ptrdiff_t i = 0; i < t->p; i++) columns[i * TRANSFER_LANES + l] = row[i];
+    }
+}
+
 /* Squared distances of the rows in `columns` to TRANSFER_ABREAST centers from j on: center by center, row by row. */
 FC_INLINE void transfer_block_p(const double *columns, const double *center, ptrdiff_t p, double *squared) {
     transfer_vector sums[TRANSFER_ABREAST] = {{0}};
@@ -375,12 +393,11 @@ static inline void transfer_add_up(transfers *t, ptrdiff_t j, transfer_scratch *
     t->sizes[j] = size;
 }
 
-/* Point `at`, whose coordinates are `row`, leaves its cluster for `to`; centers follow. Returns whether this has made a
- * cluster so small that all bounds were dropped. */
-static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, ptrdiff_t to,
+/* Point `at`, of weight w, whose coordinates are `row`, leaves its cluster for another; centers follow. Returns whether
+ * this has made a cluster so small that all bounds were dropped. */
+static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, double w, ptrdiff_t from, ptrdiff_t to,
                                 transfer_scratch *scratch) {
-    const ptrdiff_t from = t->labels[at];
-    const double w = transfer_weight(t, at), n1 = t->sizes[from], n2 = t->sizes[to];
+    const double n1 = t->sizes[from], n2 = t->sizes[to];
     double *left = transfer_center(t, t->centers, from), *joined = transfer_center(t, t->centers, to);
     for (ptrdiff_t i = 0; i < t->p; i++) {
         left[i * TRANSFER_LANES] = (left[i * TRANSFER_LANES] * n1 - w * row[i]) / (n1 - w);

@@ -67,8 +67,8 @@ cdef extern from "kmeans/hartigan_wong.h" nogil:
         ptrdiff_t last
         ptrdiff_t at
         double least_gain
-    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p) noexcept
-    void wong_place(wong_state* wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, void* memory) noexcept
+    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, bint weighted) noexcept
+    void wong_place(wong_state* wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, bint weighted, void* memory) noexcept
     ptrdiff_t wong_chunks(ptrdiff_t n) noexcept
     void wong_begin(const transfers* t, wong_state* wong) noexcept
     void wong_begin_optimal(const transfers* t, wong_state* wong) noexcept
@@ -77,10 +77,9 @@ cdef extern from "kmeans/hartigan_wong.h" nogil:
     void wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
                       transfer_scratch* scratch) noexcept
     bint wong_begin_pass(transfers* t, wong_state* wong) noexcept
-    void wong_count(transfers* t, wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
+    void wong_count(const transfers* t, const wong_state* wong, ptrdiff_t chunk) noexcept
     void wong_lay_out(const transfers* t, wong_state* wong) noexcept
-    void wong_fill(const transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
-    void wong_pad(const transfers* t, const wong_state* wong) noexcept
+    void wong_fill(transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
     void wong_quick(transfers* t, wong_state* wong, ptrdiff_t before, transfer_scratch* scratch) noexcept
     void wong_go_on(transfers* t, wong_state* wong) noexcept
     void wong_end_pass(transfers* t, wong_state* wong) noexcept
@@ -135,10 +134,11 @@ cdef class Transfers:
         self.block = <ptrdiff_t>(BLOCK_WORK / (<double>k * self.t.p + 1))
         self.block = max(<ptrdiff_t>BLOCK_LEAST, min(<ptrdiff_t>BLOCK_MOST, self.block))
         self.scratch_size = padded(transfer_scratch_bytes(k, self.t.p))
-        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p))
+        cdef bint weighted = weights is not None
+        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p, weighted))
         self.memory = scratch_allocate(centers + wong + self.scratch_size * n_threads)
         transfer_place(&self.t, self.memory)
-        wong_place(&self.wong, self.n, k, self.t.p, <char*>self.memory + centers)
+        wong_place(&self.wong, self.n, k, self.t.p, weighted, <char*>self.memory + centers)
         self.scratch = <char*>self.memory + centers + wong
         transfer_scratch_place(&self.mine, k, self.t.p, self.scratch)
 
@@ -291,20 +291,14 @@ cdef class Transfers:
             with nogil:
                 for chunk in prange(part, stop, num_threads=n_threads,
                                     schedule="dynamic"):
-                    self._count(chunk, threadid())
+                    wong_count(&self.t, &self.wong, chunk)
             PyErr_CheckSignals()
         with nogil:
             wong_lay_out(&self.t, &self.wong)
             last = (self.wong.last + WONG_CHUNK - 1) // WONG_CHUNK
             for chunk in prange(first, last, num_threads=n_threads, schedule="dynamic"):
                 self._fill(chunk, threadid())
-            wong_pad(&self.t, &self.wong)
         return 0
-
-    cdef void _count(self, ptrdiff_t chunk, int thread) noexcept nogil:
-        cdef transfer_scratch scratch
-        transfer_scratch_place(&scratch, self.t.k, self.t.p, self.scratch + thread * self.scratch_size)
-        wong_count(&self.t, &self.wong, chunk, &scratch)
 
     cdef void _fill(self, ptrdiff_t chunk, int thread) noexcept nogil:
         cdef transfer_scratch scratch
