@@ -28,7 +28,7 @@ FC_INLINE ptrdiff_t hartigan_choice(transfers *t, ptrdiff_t at, const double *ro
     }
     const double nearest = transfer_least(squared, t->packs, own, own);
     t->stay[at] =
-        0.5 * transfer_gap(gain, sqrt(left), loss, sqrt(nearest)) + transfer_since(t, t->k);
+        0.5 * transfer_gap(gain, sqrt(left), loss, sqrt(nearest)) + t->since[t->k];
     const double least = macqueen ? nearest : transfer_least(losses, t->packs, own, own);
     while (losses[best] > least || best == own) best++;
     if (macqueen) return least < left || (least == left && best < own) ? best : own;

@@ -67,7 +67,6 @@ typedef struct {
     double *reach;         /* k: how far the list is good, from its beginning, */
     double *limit;         /* padded: and until which clocks */
     double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
-    double *shares, *since;  /* padded: those of the transfers, and what bounds are stored relative to */
 } wong_state;
 
 static inline size_t wong_rows_bytes(ptrdiff_t p, int weighted) {
@@ -86,7 +85,7 @@ static inline ptrdiff_t wong_chunks(ptrdiff_t n) { return (n + WONG_CHUNK - 1) /
 static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted) {
     const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
     return (size_t)(wong_capacity(n, p, weighted) / TRANSFER_LANES) * wong_rows_bytes(p, weighted) +
-           padded * ((size_t)p + 4) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
+           padded * ((size_t)p + 2) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
            (size_t)k * (3 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t));
 }
 
@@ -96,9 +95,7 @@ static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdif
     wong->rows_bytes = wong_rows_bytes(p, weighted);
     wong->table = (double *)memory;
     wong->limit = wong->table + (p + 1) * padded;
-    wong->shares = wong->limit + padded;
-    wong->since = wong->shares + padded;
-    wong->list = (char *)(wong->since + padded);
+    wong->list = (char *)(wong->limit + padded);
     wong->began = (double *)(wong->list + (size_t)(wong->capacity / TRANSFER_LANES) * wong->rows_bytes);
     wong->advance = wong->began + k;
     wong->reach = wong->advance + k;
@@ -141,7 +138,7 @@ FC_INLINE void wong_bound_pair(transfers *t, ptrdiff_t at, double w, double left
     const ptrdiff_t own = t->labels[at], second = t->seconds[at];
     const double gain = transfer_most_gain(w * t->shares[own]), loss = transfer_least_loss(w * t->shares[second]);
     t->pair[at] =
-        transfer_gap(gain, sqrt(left), loss, sqrt(joined)) + (transfer_since(t, own) + transfer_since(t, second));
+        transfer_gap(gain, sqrt(left), loss, sqrt(joined)) + (t->since[own] + t->since[second]);
 }
 
 /* The cluster that costs least to join, as AS 136 finds it: of all, or of the live ones if the own is not live. */
@@ -191,20 +188,32 @@ typedef struct {
  * second is the cheapest cluster to join. */
 static inline void wong_block_bounds(transfers *t, ptrdiff_t start, uint32_t lanes, transfer_scratch *scratch,
                                      wong_block *block) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES, rows = t->points.n_rows - start;
     double first[TRANSFER_LANES], second[TRANSFER_LANES], third[TRANSFER_LANES], w[TRANSFER_LANES];
     double left[TRANSFER_LANES], joined[TRANSFER_LANES], pair[TRANSFER_LANES], since[TRANSFER_LANES];
     double own_share[TRANSFER_LANES], second_share[TRANSFER_LANES];
-    const double share = t->shares[t->k], since_all = transfer_since(t, t->k);
-    const ptrdiff_t some = start + __builtin_ctz(lanes);
+    int32_t own[TRANSFER_LANES], to[TRANSFER_LANES];
+    const double share = t->shares[t->k], since_all = t->since[t->k];
     transfer_block_least(t, scratch, first, second, third);
-    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
-        const ptrdiff_t at = lanes >> l & 1 ? start + l : some, own = t->labels[at], to = t->seconds[at];
-        w[l] = transfer_weight(t, at);
-        left[l] = scratch->block_squared[own * TRANSFER_LANES + l];
-        joined[l] = scratch->block_squared[to * TRANSFER_LANES + l];
-        own_share[l] = t->shares[own];
-        second_share[l] = t->shares[to];
-        since[l] = transfer_since(t, own) + transfer_since(t, to);
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) w[l] = 1;
+    if (rows >= TRANSFER_LANES) {
+        memcpy(own, t->labels + start, sizeof own);
+        memcpy(to, t->seconds + start, sizeof to);
+        if (t->weights) memcpy(w, t->weights + start, sizeof w);
+    } else {
+        for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+            const ptrdiff_t at = l < rows ? start + l : start;
+            own[l] = t->labels[at];
+            to[l] = t->seconds[at];
+            w[l] = transfer_weight(t, at);
+        }
+    }
+    transfer_block_pick(scratch, own, left);
+    transfer_block_pick(scratch, to, joined);
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+        vd_store(own_share + l, vd_lookup(t->shares, padded, own + l));
+        vd_store(second_share + l, vd_lookup(t->shares, padded, to + l));
+        vd_store(since + l, vd_add(vd_lookup(t->since, padded, own + l), vd_lookup(t->since, padded, to + l)));
     }
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
         const double far = left[l] == first[l] ? second[l] : first[l];
@@ -217,9 +226,15 @@ static inline void wong_block_bounds(transfers *t, ptrdiff_t start, uint32_t lan
         block->stay[l] = 0.5 * (gap < block->order[l] ? gap : block->order[l]) + since_all;
         pair[l] = transfer_gap(gain, sqrt(left[l]), transfer_least_loss(w[l] * second_share[l]), sqrt(joined[l])) + since[l];
     }
-    for (; lanes; lanes &= lanes - 1) {
+    uint32_t same = 0;
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) same |= (uint32_t)(joined[l] == block->far[l]) << l;
+    if ((lanes & same) == (1u << TRANSFER_LANES) - 1) {
+        memcpy(t->stay + start, block->stay, sizeof block->stay);
+        memcpy(t->pair + start, pair, sizeof pair);
+        return;
+    }
+    for (lanes &= same; lanes; lanes &= lanes - 1) {
         const int l = __builtin_ctz(lanes);
-        if (joined[l] != block->far[l]) continue;
         t->stay[start + l] = block->stay[l];
         t->pair[start + l] = pair[l];
     }
@@ -274,10 +289,10 @@ static inline int wong_transfer(transfers *t, wong_state *wong, ptrdiff_t start,
     return 1;
 }
 
-/* Optimal transfers of rows [start, stop). start: a multiple of TRANSFER_LANES. */
-static inline void wong_optimal(transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
-                                transfer_scratch *scratch) {
-    ptrdiff_t last = start - 1 - wong->quiet;
+/* Optimal transfers of rows [start, stop); returns how many. start: a multiple of TRANSFER_LANES. */
+static inline ptrdiff_t wong_optimal(transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
+                                     transfer_scratch *scratch) {
+    ptrdiff_t last = start - 1 - wong->quiet, moves = 0;
     wong_block block;
     for (ptrdiff_t at = transfer_next(t->stay, start, stop, t->clocks[t->k]); at < stop;
          at = transfer_next(t->stay, at + TRANSFER_LANES, stop, t->clocks[t->k])) {
@@ -294,6 +309,7 @@ static inline void wong_optimal(transfers *t, wong_state *wong, ptrdiff_t start,
             if (!transfer_free(t, own, transfer_weight(t, at + l))) continue;
             if (!wong_transfer(t, wong, at, l, &block, scratch)) continue;
             last = at + l;
+            moves++;
             /* What has moved may concern the rows behind. */
             open = wong_open(t, at, count) & (~1u << l);
             if (!open) continue;
@@ -304,6 +320,7 @@ static inline void wong_optimal(transfers *t, wong_state *wong, ptrdiff_t start,
         }
     }
     wong->quiet = stop - 1 - last;
+    return moves;
 }
 
 FC_INLINE wong_rows *wong_rows_at(const wong_state *wong, ptrdiff_t entry) {
@@ -383,9 +400,9 @@ FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wo
         }
         vd_store(left + l, vd_sqrt(to_own));
         vd_store(joined + l, vd_sqrt(to_second));
-        vd_store(gain + l, vd_mul(w, vd_lookup(wong->shares, padded, own + l)));
-        vd_store(loss + l, vd_mul(w, vd_lookup(wong->shares, padded, second + l)));
-        vd_store(since + l, vd_add(vd_lookup(wong->since, padded, own + l), vd_lookup(wong->since, padded, second + l)));
+        vd_store(gain + l, vd_mul(w, vd_lookup(t->shares, padded, own + l)));
+        vd_store(loss + l, vd_mul(w, vd_lookup(t->shares, padded, second + l)));
+        vd_store(since + l, vd_add(vd_lookup(t->since, padded, own + l), vd_lookup(t->since, padded, second + l)));
     }
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
         pair[l] = transfer_gap(transfer_most_gain(gain[l]), left[l], transfer_least_loss(loss[l]), joined[l]) + since[l];
@@ -540,8 +557,6 @@ static inline int wong_listed(const transfers *t, const wong_state *wong) {
 static inline void wong_set_limits(const transfers *t, wong_state *wong, ptrdiff_t first) {
     wong->first = first;
     for (ptrdiff_t j = 0; j < t->k; j++) {
-        wong->shares[j] = t->shares[j];
-        wong->since[j] = transfer_since(t, j);
         wong->limit[j] = t->clocks[j] + wong->reach[j] * (1 - TRANSFER_MARGIN);
     }
 }

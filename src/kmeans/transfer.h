@@ -36,6 +36,7 @@
 #define TRANSFER_MOST_LOST 0.75
 
 typedef double transfer_vector __attribute__((vector_size(8 * TRANSFER_LANES), aligned(8)));
+typedef int64_t transfer_mask __attribute__((vector_size(8 * TRANSFER_LANES), aligned(8)));
 
 typedef struct {
     matrix points;
@@ -46,6 +47,7 @@ typedef struct {
     double *shares;            /* k + 1: at least 1 / size; of all clusters */
     double *drifted, *moved;   /* k + 1 */
     double *clocks;            /* k + 1: their sums */
+    double *since;             /* k + 1: what bounds are stored relative to */
     ptrdiff_t *counts;         /* k: points of positive weight */
     int32_t *labels, *seconds; /* n: own cluster, and the one to go to next */
     double *stay, *pair;       /* n: bounds */
@@ -78,7 +80,7 @@ static inline void transfer_scratch_place(transfer_scratch *scratch, ptrdiff_t k
 /* Bytes of what is kept for each cluster. */
 static inline size_t transfer_bytes(ptrdiff_t k, ptrdiff_t p) {
     const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
-    return padded * (2 * (size_t)p + 1) * sizeof(double) + (size_t)(k + 1) * 4 * sizeof(double) +
+    return padded * (2 * (size_t)p + 1) * sizeof(double) + (padded + 1) * 5 * sizeof(double) +
            (size_t)k * sizeof(ptrdiff_t);
 }
 
@@ -89,10 +91,11 @@ static inline void transfer_place(transfers *t, void *memory) {
     t->anchors = t->centers + padded * t->p;
     t->sizes = t->anchors + padded * t->p;
     t->shares = t->sizes + padded;
-    t->drifted = t->shares + t->k + 1;
-    t->moved = t->drifted + t->k + 1;
-    t->clocks = t->moved + t->k + 1;
-    t->counts = (ptrdiff_t *)(t->clocks + t->k + 1);
+    t->drifted = t->shares + padded + 1;
+    t->moved = t->drifted + padded + 1;
+    t->clocks = t->moved + padded + 1;
+    t->since = t->clocks + padded + 1;
+    t->counts = (ptrdiff_t *)(t->since + padded + 1);
 }
 
 /* Row `at` in float64: as it lies in memory, if it does. */
@@ -221,6 +224,17 @@ static inline void transfer_block_again(const transfers *t, ptrdiff_t j, transfe
     *(transfer_vector *)(scratch->block_squared + j * TRANSFER_LANES) = sum;
 }
 
+/* Of each row of a block, its squared distance to one center. */
+FC_INLINE void transfer_block_pick(const transfer_scratch *scratch, const int32_t *centers, double *squared) {
+    const double *from = scratch->block_squared;
+    /* In registers, as in transfer_gather. */
+    *(transfer_vector *)squared = (transfer_vector){
+        from[centers[0] * TRANSFER_LANES], from[centers[1] * TRANSFER_LANES + 1],
+        from[centers[2] * TRANSFER_LANES + 2], from[centers[3] * TRANSFER_LANES + 3],
+        from[centers[4] * TRANSFER_LANES + 4], from[centers[5] * TRANSFER_LANES + 5],
+        from[centers[6] * TRANSFER_LANES + 6], from[centers[7] * TRANSFER_LANES + 7]};
+}
+
 /* The least three of the squared distances of each row of a block. */
 static inline void transfer_block_least(const transfers *t, const transfer_scratch *scratch, double *first,
                                         double *second, double *third) {
@@ -288,9 +302,10 @@ FC_INLINE double transfer_least(const double *values, ptrdiff_t packs, ptrdiff_t
 
 /* --- bounds ------------------------------------------------------------------------------------------------------ */
 
-/* What a bound is stored relative to, for center j, or for all centers. */
-FC_INLINE double transfer_since(const transfers *t, ptrdiff_t j) {
-    return t->drifted[j] * (1 - 1e-12) - t->moved[j];
+/* The clock of center j, or of all centers, after drifted[j] or moved[j] has changed. */
+FC_INLINE void transfer_set_clock(transfers *t, ptrdiff_t j) {
+    t->clocks[j] = t->drifted[j] + t->moved[j];
+    t->since[j] = t->drifted[j] * (1 - 1e-12) - t->moved[j];
 }
 
 /* Bounds, at most and at least, of the square roots of gain and loss of a point of weight w in a cluster of which it is
@@ -334,8 +349,9 @@ FC_INLINE double transfer_moved(const transfers *t, ptrdiff_t j) {
 FC_INLINE void transfer_note_movement(transfers *t, ptrdiff_t j) {
     const double moved = transfer_moved(t, j);
     for (int both = 0; both < 2; both++, j = t->k) {
-        if (!(moved <= t->moved[j])) t->moved[j] = moved;
-        t->clocks[j] = t->drifted[j] + t->moved[j];
+        if (moved <= t->moved[j]) continue;
+        t->moved[j] = moved;
+        transfer_set_clock(t, j);
     }
 }
 
@@ -346,11 +362,13 @@ static inline void transfer_new_epoch(transfers *t) {
     for (ptrdiff_t j = 0; j < t->k; j++) {
         const double moved = transfer_moved(t, j);
         if (!(moved <= furthest)) furthest = moved;
-        t->clocks[j] = t->drifted[j] += moved;
+        t->drifted[j] += moved;
         t->moved[j] = 0;
+        transfer_set_clock(t, j);
     }
-    t->clocks[t->k] = t->drifted[t->k] += furthest;
+    t->drifted[t->k] += furthest;
     t->moved[t->k] = 0;
+    transfer_set_clock(t, t->k);
     memcpy(t->anchors, t->centers, (size_t)(t->packs * t->p * TRANSFER_LANES) * sizeof(double));
 }
 
@@ -421,21 +439,19 @@ static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, d
 static inline void transfer_assign(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
     for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
         const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
-        double near[TRANSFER_LANES], far[TRANSFER_LANES];
-        int64_t first[TRANSFER_LANES] = {0}, second[TRANSFER_LANES] = {0};
         transfer_columns(t, at, count, scratch->columns);
         transfer_block_distances(t, scratch);
-        for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) near[l] = far[l] = INFINITY;
+        transfer_vector near = {0}, far;
+        transfer_mask first = {0}, second = {0};
+        near = far = near + INFINITY;
         for (ptrdiff_t j = 0; j < t->k; j++) {
-            const double *squared = scratch->block_squared + j * TRANSFER_LANES;
-            for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
-                const double d = squared[l];
-                const int nearest = d < near[l], next = d < far[l];
-                second[l] = nearest ? first[l] : next ? j : second[l];
-                far[l] = nearest ? near[l] : next ? d : far[l];
-                first[l] = nearest ? j : first[l];
-                near[l] = nearest ? d : near[l];
-            }
+            const transfer_vector d = *(const transfer_vector *)(scratch->block_squared + j * TRANSFER_LANES);
+            const transfer_mask nearest = d < near, next = d < far;
+            second = (nearest & first) | (~nearest & ((next & j) | (~next & second)));
+            far = (transfer_vector)((nearest & (transfer_mask)near) |
+                                    (~nearest & ((next & (transfer_mask)d) | (~next & (transfer_mask)far))));
+            first = (nearest & j) | (~nearest & first);
+            near = (transfer_vector)((nearest & (transfer_mask)d) | (~nearest & (transfer_mask)near));
         }
         for (ptrdiff_t l = 0; l < count; l++) {
             t->labels[at + l] = (int32_t)first[l];
@@ -476,7 +492,10 @@ static inline void transfer_means(transfers *t, transfer_scratch *scratch) {
 
 /* Forget all bounds, and start the clocks. */
 static inline void transfer_restart(transfers *t) {
-    for (ptrdiff_t j = 0; j <= t->k; j++) t->drifted[j] = t->moved[j] = t->clocks[j] = 0;
+    for (ptrdiff_t j = 0; j <= t->k; j++) {
+        t->drifted[j] = t->moved[j] = 0;
+        transfer_set_clock(t, j);
+    }
     memcpy(t->anchors, t->centers, (size_t)(t->packs * t->p * TRANSFER_LANES) * sizeof(double));
     transfer_set_shares(t);
 }

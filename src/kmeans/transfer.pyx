@@ -74,8 +74,8 @@ cdef extern from "kmeans/hartigan_wong.h" nogil:
     void wong_begin_optimal(const transfers* t, wong_state* wong) noexcept
     void wong_begin_quick(const transfers* t, wong_state* wong) noexcept
     void wong_look(transfers* t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch* scratch) noexcept
-    void wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
-                      transfer_scratch* scratch) noexcept
+    ptrdiff_t wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
+                           transfer_scratch* scratch) noexcept
     bint wong_begin_pass(transfers* t, wong_state* wong) noexcept
     void wong_count(const transfers* t, const wong_state* wong, ptrdiff_t chunk) noexcept
     void wong_lay_out(const transfers* t, wong_state* wong) noexcept
@@ -89,8 +89,11 @@ cdef enum:
     HARTIGAN
     MACQUEEN
     HARTIGAN_WONG
-    BLOCK_MOST = 16384       # rows; bounds are new at the start of a block
-    BLOCK_LEAST = 64
+    BLOCK_MOST = 131072      # rows; bounds are new at the start of a block,
+    BLOCK_BUSY = 16384       # which is shorter where centers move much
+    BLOCK_LEAST = 64         # blocks are multiples of this, which is one of TRANSFER_LANES
+    FEW_MOVES = 256          # of so many rows one moves, or fewer: bounds hold for long
+    MANY_MOVES = 16          # one or more: bounds found ahead would not hold
     BLOCK_WORK = 60_000_000  # distances times features; about 30 ms, the time to an interrupt
     CHUNK = 512              # rows one thread takes
     TEAM_WORK = 50_000       # distances times features that are worth a team of threads; about 50 us
@@ -118,8 +121,9 @@ cdef class Transfers:
         void* memory
         char* scratch
         size_t scratch_size
-        ptrdiff_t n, block
+        ptrdiff_t n, block, busy_block
         int n_threads
+        bint many_moves  # in the block of rows before
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int32_t[::1] labels, int32_t[::1] seconds,
                   double[::1] stay, double[::1] pair, int n_threads):
@@ -132,7 +136,8 @@ cdef class Transfers:
         self.t.labels, self.t.seconds, self.t.stay, self.t.pair = &labels[0], &seconds[0], &stay[0], &pair[0]
         self.n_threads = n_threads
         self.block = <ptrdiff_t>(BLOCK_WORK / (<double>k * self.t.p + 1))
-        self.block = max(<ptrdiff_t>BLOCK_LEAST, min(<ptrdiff_t>BLOCK_MOST, self.block))
+        self.block = max(<ptrdiff_t>BLOCK_LEAST, min(<ptrdiff_t>BLOCK_MOST, self.block) // BLOCK_LEAST * BLOCK_LEAST)
+        self.busy_block = min(self.block, <ptrdiff_t>BLOCK_BUSY)
         self.scratch_size = padded(transfer_scratch_bytes(k, self.t.p))
         cdef bint weighted = weights is not None
         cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p, weighted))
@@ -192,6 +197,7 @@ cdef class Transfers:
             transfer_means(&self.t, &self.mine)
             transfer_restart(&self.t)
             wong_begin(&self.t, &self.wong)
+        self.many_moves = True
         while iteration < max_iter and not done and not stop:
             iteration += 1
             before[:, :] = centers
@@ -226,8 +232,8 @@ cdef class Transfers:
         """One pass over the rows. Returns whether none moved, of Hartigan's also from exact means."""
         cdef ptrdiff_t block, stop, moves = 0, attempt
         for attempt in range(2):
-            for block in range(0, self.n, self.block):
-                stop = min(block + self.block, self.n)
+            for block in range(0, self.n, self.busy_block):
+                stop = min(block + self.busy_block, self.n)
                 with nogil:
                     transfer_new_epoch(&self.t)
                     self._prepare(code, block, stop)
@@ -240,17 +246,21 @@ cdef class Transfers:
 
     cdef bint _hartigan_wong(self) except -1:
         """One optimal-transfer stage, and the quick-transfer stage after it. Returns whether the algorithm is done."""
-        cdef ptrdiff_t block, stop, step = 0, care = PASSES_BEFORE_CARE
+        cdef ptrdiff_t start = 0, stop, moves, rows = self.busy_block, step = 0, care = PASSES_BEFORE_CARE
         wong_begin_optimal(&self.t, &self.wong)
-        for block in range(0, self.n, self.block):
-            stop = min(block + self.block, self.n)
+        while start < self.n:
+            stop = min(start + rows, self.n)
             with nogil:
                 transfer_new_epoch(&self.t)
-                self._prepare(HARTIGAN_WONG, block, stop)
-                wong_optimal(&self.t, &self.wong, block, stop, &self.mine)
+                if not self.many_moves:
+                    self._prepare(HARTIGAN_WONG, start, stop)
+                moves = wong_optimal(&self.t, &self.wong, start, stop, &self.mine)
             PyErr_CheckSignals()
             if self.wong.quiet >= self.n:
                 return True
+            self.many_moves = moves > (stop - start) // MANY_MOVES
+            rows = min(2 * rows, self.block) if moves < (stop - start) // FEW_MOVES else self.busy_block
+            start = stop
         wong_begin_quick(&self.t, &self.wong)
         while True:
             self._quick_pass(step)
