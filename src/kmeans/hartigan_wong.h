@@ -66,6 +66,8 @@ typedef struct {
     double *began, *advance; /* k: clocks at the beginning of this pass, and how far they went in the last */
     double *reach;         /* k: how far the list is good, from its beginning, */
     double *limit;         /* padded: and until which clocks */
+    int32_t *were;         /* seconds of the rows from `looked_from` on, before they were looked at ahead */
+    ptrdiff_t looked_from; /* -1: none were */
     double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
 } wong_state;
 
@@ -82,11 +84,13 @@ static inline ptrdiff_t wong_capacity(ptrdiff_t n, ptrdiff_t p, int weighted) {
 
 static inline ptrdiff_t wong_chunks(ptrdiff_t n) { return (n + WONG_CHUNK - 1) / WONG_CHUNK; }
 
-static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted) {
+/* block: rows that are looked at ahead at most. */
+static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted, ptrdiff_t block) {
     const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
     return (size_t)(wong_capacity(n, p, weighted) / TRANSFER_LANES) * wong_rows_bytes(p, weighted) +
            padded * ((size_t)p + 2) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
-           (size_t)k * (3 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t));
+           (size_t)k * (3 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t)) +
+           (size_t)block * sizeof(int32_t);
 }
 
 static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted, void *memory) {
@@ -103,9 +107,11 @@ static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdif
     wong->updated = wong->counts + wong_chunks(n) + 1;
     wong->live_until = wong->updated + k;
     wong->was_quick = (int32_t *)(wong->live_until + k);
+    wong->were = wong->was_quick + k;
 }
 
 static inline void wong_begin(const transfers *t, wong_state *wong) {
+    wong->looked_from = -1;
     for (ptrdiff_t j = 0; j < t->k; j++) {
         wong->updated[j] = wong->live_until[j] = 0;
         wong->was_quick[j] = 1;
@@ -240,8 +246,46 @@ static inline void wong_block_bounds(transfers *t, ptrdiff_t start, uint32_t lan
     }
 }
 
-/* Bounds of those of rows [start, stop) that have none; decides nothing. start: a multiple of TRANSFER_LANES. */
-static inline void wong_look(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
+/* The center that is `far` from row l of a block, and is not its own. */
+FC_INLINE ptrdiff_t wong_nearest_other(const transfer_scratch *scratch, ptrdiff_t own, int l, double far) {
+    const double *squared = scratch->block_squared + l;
+    ptrdiff_t j = 0;
+    while (squared[j * TRANSFER_LANES] != far || j == own) j++;
+    return j;
+}
+
+/* Rows [start, stop) are to be looked at ahead: keep their seconds. */
+static inline void wong_begin_look(const transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop) {
+    memcpy(wong->were, t->seconds + start, (size_t)(stop - start) * sizeof(int32_t));
+    wong->looked_from = start;
+}
+
+/* The bounds of these rows have not held until their turn: what they were given ahead is void. */
+FC_INLINE void wong_take_back(const transfers *t, const wong_state *wong, ptrdiff_t start, uint32_t lanes) {
+    if (wong->looked_from < 0) return;
+    for (; lanes; lanes &= lanes - 1) {
+        const ptrdiff_t at = start + __builtin_ctz(lanes);
+        t->seconds[at] = wong->were[at - wong->looked_from];
+    }
+}
+
+/* A row whose second will be another, if nothing changes before its turn. It will if the bound holds until then: of
+ * that, too, that the row is free to go is part, and clusters that are live now will be so then. */
+static inline void wong_look_for_second(transfers *t, const wong_state *wong, ptrdiff_t start, int l,
+                                        const wong_block *block, transfer_scratch *scratch) {
+    const ptrdiff_t at = start + l, own = t->labels[at], step = at + 1;
+    if (!(block->order[l] > 0 && block->stay[l] > t->clocks[t->k])) return;
+    const ptrdiff_t to = wong_nearest_other(scratch, own, l, block->far[l]);
+    if (step >= wong->live_until[own] && step >= wong->live_until[to]) return;
+    t->seconds[at] = (int32_t)to;
+    t->stay[at] = block->stay[l];
+    wong_bound_pair(t, at, transfer_weight(t, at), scratch->block_squared[own * TRANSFER_LANES + l], block->far[l]);
+}
+
+/* Bounds, and second choices, of those of rows [start, stop) that have none; they count only if the bounds hold until
+ * a row has its turn. start: a multiple of TRANSFER_LANES. */
+static inline void wong_look(transfers *t, const wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
+                             transfer_scratch *scratch) {
     const double clock = t->clocks[t->k];
     wong_block block;
     for (ptrdiff_t at = transfer_next(t->stay, start, stop, clock); at < stop;
@@ -251,6 +295,9 @@ static inline void wong_look(transfers *t, ptrdiff_t start, ptrdiff_t stop, tran
         transfer_columns(t, at, count, scratch->columns);
         transfer_block_distances(t, scratch);
         wong_block_bounds(t, at, wong_open(t, at, count), scratch, &block);
+        for (uint32_t open = wong_open(t, at, count); open; open &= open - 1) {
+            wong_look_for_second(t, wong, at, __builtin_ctz(open), &block, scratch);
+        }
     }
 }
 
@@ -264,8 +311,7 @@ static inline int wong_transfer(transfers *t, wong_state *wong, ptrdiff_t start,
     double cost;
     int certain = block->order[l] > 0;
     if (certain && squared[to * TRANSFER_LANES] != block->far[l]) {
-        to = 0;
-        while (squared[to * TRANSFER_LANES] != block->far[l] || to == own) to++;
+        to = wong_nearest_other(scratch, own, l, block->far[l]);
         certain = step < wong->live_until[own] || step < wong->live_until[to];
     }
     if (certain) {
@@ -300,8 +346,10 @@ static inline ptrdiff_t wong_optimal(transfers *t, wong_state *wong, ptrdiff_t s
         const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
         transfer_columns(t, at, count, scratch->columns);
         transfer_block_distances(t, scratch);
-        wong_block_bounds(t, at, wong_open(t, at, count), scratch, &block);
         uint32_t open = wong_open(t, at, count);
+        wong_take_back(t, wong, at, open);
+        wong_block_bounds(t, at, open, scratch, &block);
+        open = wong_open(t, at, count);
         while (open) {
             const int l = __builtin_ctz(open);
             const ptrdiff_t own = t->labels[at + l];
@@ -313,6 +361,7 @@ static inline ptrdiff_t wong_optimal(transfers *t, wong_state *wong, ptrdiff_t s
             /* What has moved may concern the rows behind. */
             open = wong_open(t, at, count) & (~1u << l);
             if (!open) continue;
+            wong_take_back(t, wong, at, open);
             transfer_block_again(t, own, scratch);
             transfer_block_again(t, t->labels[at + l], scratch);
             wong_block_bounds(t, at, open, scratch, &block);
@@ -320,6 +369,7 @@ static inline ptrdiff_t wong_optimal(transfers *t, wong_state *wong, ptrdiff_t s
         }
     }
     wong->quiet = stop - 1 - last;
+    wong->looked_from = -1;
     return moves;
 }
 

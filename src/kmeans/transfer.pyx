@@ -67,13 +67,15 @@ cdef extern from "kmeans/hartigan_wong.h" nogil:
         ptrdiff_t last
         ptrdiff_t at
         double least_gain
-    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, bint weighted) noexcept
+    size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, bint weighted, ptrdiff_t block) noexcept
     void wong_place(wong_state* wong, ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, bint weighted, void* memory) noexcept
     ptrdiff_t wong_chunks(ptrdiff_t n) noexcept
     void wong_begin(const transfers* t, wong_state* wong) noexcept
     void wong_begin_optimal(const transfers* t, wong_state* wong) noexcept
     void wong_begin_quick(const transfers* t, wong_state* wong) noexcept
-    void wong_look(transfers* t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch* scratch) noexcept
+    void wong_begin_look(const transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop) noexcept
+    void wong_look(transfers* t, const wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
+                   transfer_scratch* scratch) noexcept
     ptrdiff_t wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
                            transfer_scratch* scratch) noexcept
     bint wong_begin_pass(transfers* t, wong_state* wong) noexcept
@@ -140,7 +142,7 @@ cdef class Transfers:
         self.busy_block = min(self.block, <ptrdiff_t>BLOCK_BUSY)
         self.scratch_size = padded(transfer_scratch_bytes(k, self.t.p))
         cdef bint weighted = weights is not None
-        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p, weighted))
+        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p, weighted, self.block))
         self.memory = scratch_allocate(centers + wong + self.scratch_size * n_threads)
         transfer_place(&self.t, self.memory)
         wong_place(&self.wong, self.n, k, self.t.p, weighted, <char*>self.memory + centers)
@@ -161,7 +163,7 @@ cdef class Transfers:
         cdef transfer_scratch scratch
         transfer_scratch_place(&scratch, self.t.k, self.t.p, self.scratch + thread * self.scratch_size)
         if algorithm == HARTIGAN_WONG:
-            wong_look(&self.t, start, stop, &scratch)
+            wong_look(&self.t, &self.wong, start, stop, &scratch)
         else:
             hartigan_look(&self.t, start, stop, algorithm == MACQUEEN, &scratch)
 
@@ -225,6 +227,8 @@ cdef class Transfers:
         cdef ptrdiff_t start
         # A team takes longer to gather than a few points to look at.
         if self.n_threads > 1 and transfer_open(&self.t, first, last) * <double>self.t.k * self.t.p > TEAM_WORK:
+            if code == HARTIGAN_WONG:
+                wong_begin_look(&self.t, &self.wong, first, last)
             for start in prange(first, last, CHUNK, num_threads=self.n_threads, schedule="dynamic"):
                 self._look(code, start, min(start + CHUNK, last), threadid())
 
