@@ -54,10 +54,15 @@ class GroupedRows:
     def __init__(self, pixels: Array, n_threads: int, *, skip_transparent: bool = False) -> None:
         self._histogram = _kernels.load("histogram").Histogram(pixels, skip_transparent, n_threads)
         self._n_threads = n_threads
+        self._source = pixels, skip_transparent
         self._shape = pixels.shape[:2]
         self.counts = self._histogram.counts
         self.points = self._histogram.colors
         self.n_transparent = self._histogram.n_transparent
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the pixels, which are counted again: the way back to them is a compiled object."""
+        return _regroup, self._source
 
     def expand(self, values: npt.NDArray[Any], left_out: int = 0) -> npt.NDArray[Any]:
         """Return an h x w array: each pixel has the value of its color; pixels that were left out have `left_out`.
@@ -70,6 +75,10 @@ class GroupedRows:
         if not self._histogram.expand(lookup.view(unsigned), out.reshape(-1).view(unsigned), self._n_threads):
             raise ValueError("the image changed after its colors were counted; count them again")
         return out
+
+
+def _regroup(pixels: Array, skip_transparent: bool) -> GroupedRows:
+    return GroupedRows(pixels, resolve_threads(None), skip_transparent=skip_transparent)
 
 
 def paint(palette: Array, indices: npt.NDArray[Any]) -> Array:

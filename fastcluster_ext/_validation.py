@@ -35,8 +35,10 @@ def as_array(values: Any, name: str) -> Array:
     """Return `values` as an array of a dtype that kernels read, in native byte order and aligned.
 
     uint8, uint16, float32 and float64 arrays are not copied, whatever their strides; float16 becomes float32; other
-    integers and booleans become float64.
+    integers and booleans become float64, as do tables of types that can lack values (pandas' Int64), those as NaN.
     """
+    if values is None:
+        raise TypeError(f"{name} must hold real numbers, got None")
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         raise TypeError(f"{name} is a sparse matrix; only dense data are supported, pass {name}.toarray()")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
@@ -45,6 +47,8 @@ def as_array(values: Any, name: str) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from error
+    if array.dtype.kind == "O" and _holds_numbers(values):
+        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
     if array.dtype in _KERNEL_DTYPES:
         dtype = array.dtype
     elif array.dtype.kind == "f" and array.dtype.itemsize == 2:
@@ -58,6 +62,14 @@ def as_array(values: Any, name: str) -> Array:
     if not array.flags.aligned:
         array = array.copy()
     return array
+
+
+def _holds_numbers(values: Any) -> bool:
+    """Return whether all columns of a table are of numbers, though its array is of objects."""
+    if not (hasattr(values, "dtypes") and hasattr(values, "to_numpy")):
+        return False
+    dtypes = values.dtypes
+    return all(getattr(dtype, "kind", "O") in "iufb" for dtype in (dtypes if np.iterable(dtypes) else [dtypes]))
 
 
 def as_points(values: Any, name: str = "X", *, finite: bool = True, n_threads: int = 1) -> Array:
@@ -123,6 +135,8 @@ def check_integer(value: Any, name: str, *, minimum: int, maximum: int | None = 
     """Return `value` as an int within bounds."""
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be an integer, got {value!r}")
+    if shape := getattr(value, "shape", ()):
+        raise TypeError(f"{name} must be an integer, got {type(value).__name__} of shape {shape}")
     try:
         number = operator.index(value)
     except TypeError:

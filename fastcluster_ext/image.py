@@ -36,7 +36,8 @@ class ColorHistogram:
     """The distinct colors of an image and how often each occurs.
 
     Made by `from_image`. An image is, for clustering, a weighted set of colors: `colors` are the points and `counts`
-    the weights, and `expand` brings labels of colors back to pixels.
+    the weights, and `expand` brings labels of colors back to pixels. A pickle holds the image, whose colors are counted
+    again when it is read.
 
     Attributes
     ----------
@@ -147,6 +148,10 @@ class ColorHistogram:
         candidates = (np.int8, np.int16, np.int32) if signed else (np.uint8, np.uint16, np.uint32)
         dtype = next(dtype for dtype in candidates if most <= np.iinfo(dtype).max)
         return self._expand(values.astype(dtype), -1 if signed else 0)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return ColorHistogram, (self._groups, self.shape)
 
     def _expand(self, values: npt.NDArray[Any], transparent: int) -> npt.NDArray[Any]:
         return self._groups.expand(values, transparent).reshape(self.shape)

@@ -178,6 +178,10 @@ class KMeansStream:
             raise ValueError("there are no centers before the first chunk")
         return nearest(X, self.centers, n_threads=self.n_threads)[0]
 
+    def __repr__(self) -> str:
+        """Show the number of clusters and what has been seen."""
+        return f"KMeansStream of {self.k} clusters: {self.n_points} points seen in {self.n_steps} chunks"
+
     def _draw(self, points: Array, weights: Floats | None, threads: int) -> Floats:
         """Draw seeds from a sample of the rows, or from all if the sample has too few distinct ones."""
         sample, sample_weights = draw_rows(points, weights, self.init_size, self._generator)

@@ -1,7 +1,9 @@
 """ColorHistogram and quantize, against np.unique, Pillow's files and brute force."""
 
+import copy
 import itertools
 import json
+import pickle
 import sys
 
 import numpy as np
@@ -264,6 +266,19 @@ def test_histogram_of_anything(data):
     if data.draw(st.booleans()):
         view = view.transpose(1, 0, 2)
     assert_histogram(view, ColorHistogram.from_image(view, n_threads=data.draw(st.integers(1, 4))))
+
+
+@pytest.mark.parametrize("again", [lambda histogram: pickle.loads(pickle.dumps(histogram)), copy.deepcopy])
+@pytest.mark.parametrize("skip_transparent", [False, True])
+def test_pickle_and_copy_of_a_histogram(again, skip_transparent):
+    image = np.random.default_rng(0).integers(0, 3, (20, 30, 4)).astype(np.uint8)[::2, ::-1]
+    histogram = ColorHistogram.from_image(image, skip_transparent=skip_transparent)
+    other = again(histogram)
+    np.testing.assert_array_equal(other.colors, histogram.colors)
+    np.testing.assert_array_equal(other.counts, histogram.counts)
+    assert other.n_transparent == histogram.n_transparent
+    values = np.arange(len(histogram.colors))
+    np.testing.assert_array_equal(other.expand(values), histogram.expand(values))
 
 
 def test_repr_of_a_histogram():

@@ -191,6 +191,11 @@ print(max(anonymous() - first for start in range(0, 400_000, 20_000) if stream.p
     np.testing.assert_array_equal(again.centers, whole.centers)
 
 
+def test_repr():
+    stream = KMeansStream(2, random_state=0).partial_fit(np.arange(9.0).reshape(-1, 1))
+    assert repr(stream) == "KMeansStream of 2 clusters: 9 points seen in 1 chunks"
+
+
 def test_pickle_goes_on_where_it_was():
     points = points_of(500, 3, np.float64)
     for state in (3, np.random.default_rng(3), np.random.RandomState(3)):

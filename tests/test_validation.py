@@ -40,7 +40,7 @@ BAD_POINTS = {
     "one dimension": (np.arange(9.0), ValueError, "X must be two-dimensional"),
     "three dimensions": (np.zeros((3, 3, 3)), ValueError, "X must be two-dimensional"),
     "a number": (5.0, ValueError, "X must be two-dimensional"),
-    "None": (None, TypeError, "X must hold real numbers"),
+    "None": (None, TypeError, "X must hold real numbers, got None"),
     "ragged lists": ([[1, 2], [3]], ValueError, "X is not a rectangular array"),
     "objects": (X.astype(object), TypeError, "X must hold real numbers, got dtype object"),
     "complex numbers": (X + 1j, TypeError, "X must hold real numbers, got dtype complex128"),
@@ -105,6 +105,7 @@ BAD_KMEANS_OPTIONS = [
     ({"init": None}, TypeError, "init must"),
     ({"n_init": 0}, ValueError, "n_init must be at least 1"),
     ({"n_init": -1}, ValueError, "n_init must be at least 1"),
+    ({"k": X[:3]}, TypeError, "k must be an integer, got ndarray of shape (3, 3)"),
     ({"n_init": 1.0}, TypeError, "n_init must be an integer"),
     ({"n_init": "many"}, ValueError, "n_init must be one of 'auto'"),
     ({"max_iter": 0}, ValueError, "max_iter must be at least 1"),
@@ -232,6 +233,22 @@ def test_a_data_frame_gives_its_column_names():
     result = kmeans(Frame(), 2, random_state=0)
     assert result.feature_names == ("width", "height")
     assert "width" in repr(result)
+
+
+def test_a_table_of_integers_that_can_be_missing():
+    pd = pytest.importorskip("pandas")
+    numbers = np.arange(60).reshape(20, 3) ** 2 % 17
+    numbers[:, 2] %= 2
+    table = pd.DataFrame(numbers, columns=list("abc")).astype({"a": "Int64", "b": "Float64"})
+    table["c"] = table["c"].astype(bool).astype("boolean")
+    expected = kmeans(numbers, 3, random_state=0)
+    weights = pd.Series(np.ones(20), dtype="Int8")
+    np.testing.assert_array_equal(kmeans(table, 3, sample_weight=weights, random_state=0).labels, expected.labels)
+    table.iloc[7, 1] = pd.NA
+    with pytest.raises(ValueError, match="X holds nan at row 7, column 1"):
+        kmeans(table, 3)
+    with pytest.raises(TypeError, match="are there columns of text"):
+        kmeans(table.assign(name="text"), 3)
 
 
 def test_a_pandas_data_frame():
