@@ -135,7 +135,7 @@ def kmeans(
 
     Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
     move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move, and
-    for "hartigan-wong" another 12 + 4 p, but no more than 64 MB.
+    for "hartigan-wong" another 10 + 4 p, but no more than 65 MB.
     Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
     5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS
     136", Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013; I. S. Dhillon and D. S.

@@ -9,6 +9,8 @@
  *
  * Optimal transfers: rows whose bounds have run out are looked at TRANSFER_LANES at a time. Where the nearest other
  * center is certainly the cheapest to join, only that cluster is compared with the own; elsewhere all are, one by one.
+ * Where few rows move, all threads look ahead first: they set bounds and second choices, and a row whose bound holds
+ * until its turn has had it. One whose bound does not gets its former second back, and is looked at again.
  * Quick transfers: all threads list the rows that might go before a center has moved further than expected (by its
  * last pass), with their coordinates; passes then go through the list alone, TRANSFER_LANES rows at a time, and only
  * rows that may gain are decided on, one by one. When a center has passed its limit, the list is made again from the
@@ -71,6 +73,7 @@ typedef struct {
     double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
 } wong_state;
 
+/* weighted: whether there are weights. */
 static inline size_t wong_rows_bytes(ptrdiff_t p, int weighted) {
     return sizeof(wong_rows) + (size_t)(p + weighted) * TRANSFER_LANES * sizeof(double);
 }
@@ -230,7 +233,8 @@ static inline void wong_block_bounds(transfers *t, ptrdiff_t start, uint32_t lan
         block->far[l] = far;
         block->order[l] = rest < INFINITY ? order : INFINITY;
         block->stay[l] = 0.5 * (gap < block->order[l] ? gap : block->order[l]) + since_all;
-        pair[l] = transfer_gap(gain, sqrt(left[l]), transfer_least_loss(w[l] * second_share[l]), sqrt(joined[l])) + since[l];
+        const double second_loss = transfer_least_loss(w[l] * second_share[l]);
+        pair[l] = transfer_gap(gain, sqrt(left[l]), second_loss, sqrt(joined[l])) + since[l];
     }
     uint32_t same = 0;
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) same |= (uint32_t)(joined[l] == block->far[l]) << l;
@@ -455,7 +459,8 @@ FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wo
         vd_store(since + l, vd_add(vd_lookup(t->since, padded, own + l), vd_lookup(t->since, padded, second + l)));
     }
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
-        pair[l] = transfer_gap(transfer_most_gain(gain[l]), left[l], transfer_least_loss(loss[l]), joined[l]) + since[l];
+        const double least_loss = transfer_least_loss(loss[l]);
+        pair[l] = transfer_gap(transfer_most_gain(gain[l]), left[l], least_loss, joined[l]) + since[l];
     }
 }
 

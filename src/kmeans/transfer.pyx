@@ -5,7 +5,7 @@ skipping: a bound tells of most points, without looking at them, that nothing ha
 are found by all threads, a block of rows at a time, before the block is gone through in order; they decide nothing.
 
 Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory, and for
-Hartigan and Wong's algorithm 12 + 4 p bytes a point, at most 64 MB.
+Hartigan and Wong's algorithm 6 to 10 + 4 p bytes a point, at most 65 MB.
 Invariant: labels and centers depend on the rows, their order, their weights and the initial centers alone. Everything
 is float64.
 """
@@ -142,7 +142,8 @@ cdef class Transfers:
         self.busy_block = min(self.block, <ptrdiff_t>BLOCK_BUSY)
         self.scratch_size = padded(transfer_scratch_bytes(k, self.t.p))
         cdef bint weighted = weights is not None
-        cdef size_t centers = padded(transfer_bytes(k, self.t.p)), wong = padded(wong_bytes(self.n, k, self.t.p, weighted, self.block))
+        cdef size_t centers = padded(transfer_bytes(k, self.t.p))
+        cdef size_t wong = padded(wong_bytes(self.n, k, self.t.p, weighted, self.block))
         self.memory = scratch_allocate(centers + wong + self.scratch_size * n_threads)
         transfer_place(&self.t, self.memory)
         wong_place(&self.wong, self.n, k, self.t.p, weighted, <char*>self.memory + centers)
