@@ -195,12 +195,13 @@ def test_threads_and_layout_change_nothing(algorithm, p):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_points_without_weight_do_not_count(algorithm):
-    X = blobs(2000, 2, 6, seed=1)
-    counted = np.random.default_rng(3).random(2000) < 0.7
-    init = X[counted][:6]
-    result = kmeans(X, 6, init=init, algorithm=algorithm, sample_weight=counted.astype(float))
-    expected = kmeans(X[counted], 6, init=init, algorithm=algorithm)
+@pytest.mark.parametrize(("n", "p", "k"), [(2000, 2, 6), (30_000, 3, 16)])
+def test_points_without_weight_do_not_count(algorithm, n, p, k):
+    X = np.random.default_rng(1).random((n, p))
+    counted = np.random.default_rng(3).random(n) < 0.7
+    init = X[counted][:k]
+    result = kmeans(X, k, init=init, algorithm=algorithm, sample_weight=counted.astype(float))
+    expected = kmeans(X[counted], k, init=init, algorithm=algorithm)
     np.testing.assert_array_equal(result.centers, expected.centers)
     np.testing.assert_array_equal(result.labels[counted], expected.labels)
     assert result.n_iter == expected.n_iter

@@ -23,6 +23,10 @@ FC_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm512_sqrt_pd(a); }
 /* A bit for every lane where a <= b. */
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+/* x where a < b, y elsewhere. */
+FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
+}
 FC_INLINE vd vd_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 /* The lanes of `a` where labels[lane] is `label`, 0 elsewhere. */
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
@@ -52,6 +56,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)); }
+FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_LT_OQ)); }
 FC_INLINE vd vd_load_f32(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)labels), _mm_set1_epi32(label));
@@ -75,6 +80,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return _mm_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmple_pd(a, b)); }
+FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmplt_pd(a, b)); }
 FC_INLINE vd vd_load_f32(const float *p) { return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd((const double *)(const void *)p))); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadl_epi64((const __m128i *)labels), _mm_set1_epi32(label));
@@ -101,6 +107,7 @@ FC_INLINE uint32_t vd_at_most(vd a, vd b) {
     const uint64x2_t m = vcleq_f64(a, b);
     return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
 }
+FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return vbslq_f64(vcltq_f64(a, b), x, y); }
 FC_INLINE vd vd_load_f32(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const int64x2_t same = vmovl_s32(vreinterpret_s32_u32(vceq_s32(vld1_s32(labels), vdup_n_s32(label))));
@@ -126,6 +133,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return a < b ? a : b; }
 FC_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
 FC_INLINE vd vd_sqrt(vd a) { return sqrt(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return a <= b; }
+FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return a < b ? x : y; }
 FC_INLINE vd vd_load_f32(const float *p) { return *p; }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) { return *labels == label ? a : 0.0; }
 FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) { return (void)size, table[*index]; }

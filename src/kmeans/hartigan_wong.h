@@ -398,9 +398,9 @@ FC_INLINE uint32_t wong_near(const transfers *t, const wong_state *wong, ptrdiff
         const vd limit = vd_add(vd_lookup(wong->limit, padded, t->labels + at + l),
                                 vd_lookup(wong->limit, padded, t->seconds + at + l));
         /* What is not a number may always leave. */
-        near |= (vd_at_most(pair, limit) | ~vd_at_most(limit, pair)) << l;
+        near |= ((vd_at_most(pair, limit) | ~vd_at_most(limit, pair)) & ((1u << VD_LANES) - 1)) << l;
     }
-    return near & ((1u << TRANSFER_LANES) - 1);
+    return near;
 }
 
 /* The list's first step, for all chunks from row `first` on: how many rows of a chunk belong on the list? */

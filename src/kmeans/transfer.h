@@ -36,7 +36,6 @@
 #define TRANSFER_MOST_LOST 0.75
 
 typedef double transfer_vector __attribute__((vector_size(8 * TRANSFER_LANES), aligned(8)));
-typedef int64_t transfer_mask __attribute__((vector_size(8 * TRANSFER_LANES), aligned(8)));
 
 typedef struct {
     matrix points;
@@ -439,19 +438,20 @@ static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, d
 static inline void transfer_assign(transfers *t, ptrdiff_t start, ptrdiff_t stop, transfer_scratch *scratch) {
     for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
         const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
+        double first[TRANSFER_LANES], second[TRANSFER_LANES];
         transfer_columns(t, at, count, scratch->columns);
         transfer_block_distances(t, scratch);
-        transfer_vector near = {0}, far;
-        transfer_mask first = {0}, second = {0};
-        near = far = near + INFINITY;
-        for (ptrdiff_t j = 0; j < t->k; j++) {
-            const transfer_vector d = *(const transfer_vector *)(scratch->block_squared + j * TRANSFER_LANES);
-            const transfer_mask nearest = d < near, next = d < far;
-            second = (nearest & first) | (~nearest & ((next & j) | (~next & second)));
-            far = (transfer_vector)((nearest & (transfer_mask)near) |
-                                    (~nearest & ((next & (transfer_mask)d) | (~next & (transfer_mask)far))));
-            first = (nearest & j) | (~nearest & first);
-            near = (transfer_vector)((nearest & (transfer_mask)d) | (~nearest & (transfer_mask)near));
+        for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
+            vd near = vd_set1(INFINITY), far = near, a = vd_set1(0), b = a;
+            for (ptrdiff_t j = 0; j < t->k; j++) {
+                const vd d = vd_load(scratch->block_squared + j * TRANSFER_LANES + l), label = vd_set1((double)j);
+                b = vd_if_less(d, near, a, vd_if_less(d, far, label, b));
+                a = vd_if_less(d, near, label, a);
+                far = vd_min(far, vd_max(near, d));
+                near = vd_min(near, d);
+            }
+            vd_store(first + l, a);
+            vd_store(second + l, b);
         }
         for (ptrdiff_t l = 0; l < count; l++) {
             t->labels[at + l] = (int32_t)first[l];
