@@ -58,7 +58,6 @@ cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
 
-@cython.final
 cdef class GroupSearch(PlainSearch):
     """The same with bounds: rows whose nearest center cannot have changed are not compared with any.
 
@@ -218,11 +217,22 @@ cdef class GroupSearch(PlainSearch):
         self.wanted_pairs[thread] += worker.wanted_pairs
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
-        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
         if self.pause > 0:
             self.pause -= 1
             return PlainSearch.sums(self, centers, totals)
         self._update(centers)
+        return self._add_labeled(totals)
+
+    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        if self.pause > 0:
+            return PlainSearch.assign(self, centers, costs, labels)
+        self._update(centers)
+        labels[:] = self.labels
+        return self._cost_labeled(centers, labels, costs)
+
+    cdef int _add_labeled(self, double[::1] totals) except -1:
+        """Sums by the labels in self.labels, in the order of PlainSearch.sums."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
         totals[:] = 0
         for first in range(0, self.chunks, self.chunks_a_slice):
             last = min(first + self.chunks_a_slice, self.chunks)
@@ -236,18 +246,16 @@ cdef class GroupSearch(PlainSearch):
             PyErr_CheckSignals()
         return 0
 
-    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+    cdef int _cost_labeled(self, const double[:, ::1] centers, const int32_t[::1] labels,
+                           double[:, ::1] costs) except -1:
+        """What the clusters cost with these labels, in the order of PlainSearch.assign."""
         cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
-        if self.pause > 0:
-            return PlainSearch.assign(self, centers, costs, labels)
-        self._update(centers)
-        labels[:] = self.labels
         costs[:, :] = 0
         for first in range(0, self.chunks, self.chunks_a_slice):
             last = min(first + self.chunks_a_slice, self.chunks)
             with nogil:
                 for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    labeled_costs_chunk(&self.points, self.weights, &self.labels[0], &centers[0, 0], self.k,
+                    labeled_costs_chunk(&self.points, self.weights, &labels[0], &centers[0, 0], self.k,
                                         chunk * self.rows, min((chunk + 1) * self.rows, self.points.n_rows),
                                         <double*>(self.partials + (chunk - first) * self.partial_size))
                 for chunk in range(first, last):
