@@ -32,14 +32,25 @@ _BOUND_LEAST_ITERATIONS = 4
 _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a center
 
 
+# When balls of points are tried (`_balls_may_pay`).
+_BALL_LEAST_POINTS = 4096
+_BALL_LEAST_COLUMNS = 5
+_BALL_LEAST_CENTERS = 8
+_BALL_LEAST_POINTS_A_CENTER = 32
+_BALL_LEAST_ITERATIONS = 4
+_BALL_MOST_BYTES = 2**31  # of the copy of the points
+
+
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
     if _boxes_pay(points, k, iterations):
         return kernel.BoxSearch(points, weights, k, threads)
-    if _bounds_pay(points, k, iterations):
-        return kernel.GroupSearch(points, weights, k, threads)
-    return kernel.PlainSearch(points, weights, k, threads)
+    wide = kernel.GroupSearch if _bounds_pay(points, k, iterations) else kernel.PlainSearch
+    search = wide(points, weights, k, threads)
+    if _balls_may_pay(points, k, iterations):
+        return kernel.BallSearch(points, weights, k, threads, search)
+    return search
 
 
 # Both rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
@@ -57,6 +68,18 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return p in _BOX_LEAST_WORK and iterations * k >= _BOX_LEAST_WORK[p]
     most = _BOX_MOST_COLUMNS_OF_FEW_CENTERS if k <= _BOX_FEW_CENTERS else _BOX_MOST_COLUMNS
     return p <= most and iterations * k >= _BOX_LEAST_WORK_OF_MANY
+
+
+def _balls_may_pay(points: Array, k: int, iterations: int) -> bool:
+    """Return whether to try to drop centers for balls of points; on data without clusters the search gives them up."""
+    n, p = points.shape
+    return (
+        p >= _BALL_LEAST_COLUMNS
+        and _BALL_LEAST_POINTS <= n < 2**32
+        and _BALL_LEAST_CENTERS <= k <= n // _BALL_LEAST_POINTS_A_CENTER
+        and iterations >= _BALL_LEAST_ITERATIONS
+        and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
+    )
 
 
 def _bounds_pay(points: Array, k: int, iterations: int) -> bool:

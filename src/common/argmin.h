@@ -60,19 +60,24 @@ static inline void centers_table_place(centers_table *table, ptrdiff_t k, ptrdif
     table->half_norm = table->filter + table->k_padded * p;
 }
 
-/* Fill a table from k x p row-major centers, with a given shift, float32-representable. O(k p). */
-static inline void centers_table_fill_shifted(centers_table *table, const double *centers, const double *shift) {
+/* Fill a table from k x p row-major centers. O(k p). */
+static inline void centers_table_fill(centers_table *table, const double *centers) {
     const ptrdiff_t k = table->k, p = table->p, padded = table->k_padded;
-    double largest = 0;
     for (ptrdiff_t i = 0; i < p; i++) {
-        table->shift[i] = shift[i];
-        for (ptrdiff_t j = 0; j < padded; j++) table->exact[i * padded + j] = j < k ? centers[j * p + i] : INFINITY;
+        double sum = 0;
+        for (ptrdiff_t j = 0; j < k; j++) {
+            sum += centers[j * p + i] / (double)k;
+            table->exact[i * padded + j] = centers[j * p + i];
+        }
+        for (ptrdiff_t j = k; j < padded; j++) table->exact[i * padded + j] = INFINITY;
+        table->shift[i] = fabs(sum) < FLT_MAX ? (double)(float)sum : 0.0;
     }
+    double largest = 0;
     for (ptrdiff_t j = 0; j < padded; j++) {
         float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
         double norm = 0;
         for (ptrdiff_t i = 0; i < p; i++) {
-            const double value = j < k ? centers[j * p + i] - shift[i] : 0.0;
+            const double value = j < k ? centers[j * p + i] - table->shift[i] : 0.0;
             pack[i * ARGMIN_PACK] = (float)-value;
             norm += value * value;
         }
@@ -80,17 +85,6 @@ static inline void centers_table_fill_shifted(centers_table *table, const double
         if (norm > largest) largest = norm;
     }
     table->max_norm = sqrt(largest);
-}
-
-/* The same with the mean center as the shift. */
-static inline void centers_table_fill(centers_table *table, const double *centers) {
-    const ptrdiff_t k = table->k, p = table->p;
-    for (ptrdiff_t i = 0; i < p; i++) {
-        double sum = 0;
-        for (ptrdiff_t j = 0; j < k; j++) sum += centers[j * p + i] / (double)k;
-        table->shift[i] = fabs(sum) < FLT_MAX ? (double)(float)sum : 0.0;
-    }
-    centers_table_fill_shifted(table, centers, table->shift);
 }
 
 /* The least two of the scores so far, and whose the least is. */
