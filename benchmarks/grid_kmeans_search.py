@@ -70,13 +70,10 @@ def main() -> None:
     options = parser.parse_args()
     kernel = _kernels.load("lloyd")
 
-    def balls(X: Any, weights: None, k: int, threads: int) -> Any:
-        return kernel.BallSearch(X, weights, k, threads, kernel.PlainSearch(X, weights, k, threads))
-
     def auto(X: Any, weights: None, k: int, threads: int) -> Any:
         return search_for(X, weights, k, options.iterations, threads)
 
-    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch, "balls": balls, "auto": auto}
+    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch, "balls": kernel.BallSearch, "auto": auto}
     losses = []
     print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} " + " ".join(f"{name:>9}" for name in kinds) + "  best   auto         loss")
     for n, p, k, data in _grid():

@@ -45,6 +45,7 @@ typedef struct {
 typedef struct {
     centers_table table;   /* of the candidates of a ball */
     double *row;           /* p */
+    double *means;         /* 4 p */
     double *distances;     /* k */
     double *sums;          /* BALL_MOST_LABELS x sums_stride(p) */
     float *columns;        /* p x BALL_ROWS, relative to a middle; block by block of BALL_BLOCK rows */
@@ -56,7 +57,7 @@ typedef struct {
 
 static inline size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) {
     return (size_t)(p * BALL_ROWS) * sizeof(float) +
-           (size_t)(p * BALL_ROWS + BALL_PADDING + p + k + BALL_MOST_LABELS * sums_stride(p)) * sizeof(double) + centers_table_bytes(k, p) +
+           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k + BALL_MOST_LABELS * sums_stride(p)) * sizeof(double) + centers_table_bytes(k, p) +
            (size_t)(k + VF_LANES + k + BALL_ROWS + BALL_PADDING) * sizeof(int32_t) + sizeof(double);
 }
 
@@ -64,7 +65,8 @@ static inline void ball_worker_place(ball_worker *worker, ptrdiff_t k, ptrdiff_t
     worker->columns = (float *)memory;
     worker->tile = (char *)(worker->columns + p * BALL_ROWS);
     worker->row = (double *)worker->tile + p * BALL_ROWS + BALL_PADDING;
-    worker->distances = worker->row + p;
+    worker->means = worker->row + p;
+    worker->distances = worker->means + 4 * p;
     worker->sums = worker->distances + k;
     double *table = worker->sums + BALL_MOST_LABELS * sums_stride(p);
     centers_table_place(&worker->table, k, p, table);
@@ -73,21 +75,82 @@ static inline void ball_worker_place(ball_worker *worker, ptrdiff_t k, ptrdiff_t
     worker->labels = worker->rows + k;
 }
 
-/* A row and its squared distance from the center whose label it has. */
+/* A row, and a squared distance of it. */
 typedef struct {
     float squared;
     uint32_t row;
 } ball_member;
 
-/* The rows of one label, nearest first: those of another cluster, which has no center yet, come last. By the first
- * BALL_DIGITS of the distances, which is fine enough, and by row: a radix sort. `spare`: as many members. */
-#define BALL_DIGIT 10
-#define BALL_DIGITS (2 * BALL_DIGIT)
+enum {
+    BALL_SAMPLE = 512,       /* rows that tell whether others fall apart */
+    BALL_LEAST_SPLIT = 32,   /* rows */
+    BALL_DEEPEST = 24,       /* splits of one label */
+    BALL_DIGIT = 10,         /* bits; two such digits of a distance are sorted by */
+};
+#define BALL_SPLIT_GAIN 0.7  /* of the sum of squared distances is left, at most, for a split to be made */
 
+FC_INLINE const char *ball_row(const matrix *points, ball_member member) {
+    return points->data + (ptrdiff_t)member.row * points->row_stride;
+}
+
+/* Every step-th member's squared distance to a point; the greatest is that of the member that is returned. */
+FC_INLINE ptrdiff_t ball_distances(const matrix *points, const double *center, ball_member *members, ptrdiff_t count,
+                                   ptrdiff_t step, matrix_dtype dtype) {
+    ptrdiff_t farthest = 0;
+    for (ptrdiff_t i = 0; i < count; i += step) {
+        if (i + 8 * step < count) __builtin_prefetch(ball_row(points, members[i + 8 * step]));
+        members[i].squared = (float)matrix_distance(ball_row(points, members[i]), center, points->n_columns,
+                                                    points->column_stride, dtype);
+        if (members[i].squared > members[farthest].squared) farthest = i;
+    }
+    return farthest;
+}
+
+/* Finds two means that every step-th member lies closer to than to one. means: 3 p doubles; the first becomes the mean of
+ * them all, the others those of two parts. Returns whether these leave little enough of the squared distances. */
+FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdiff_t count, ptrdiff_t step, double *means,
+                               matrix_dtype dtype) {
+    const ptrdiff_t p = points->n_columns, cs = points->column_stride, some = (count + step - 1) / step;
+    double *mean = means, *one = means + p, *other = one + p, together = 0, apart = 0;
+    memset(mean, 0, (size_t)p * sizeof(double));
+    for (ptrdiff_t i = 0; i < count; i += step) {
+        const char *row = ball_row(points, members[i]);
+        for (ptrdiff_t c = 0; c < p; c++) mean[c] += matrix_value(row + c * cs, dtype) / (double)some;
+    }
+    if (count < BALL_LEAST_SPLIT) return 0;
+    ptrdiff_t farthest = ball_distances(points, mean, members, count, step, dtype);
+    for (ptrdiff_t i = 0; i < count; i += step) together += members[i].squared;
+    for (ptrdiff_t c = 0; c < p; c++) one[c] = matrix_value(ball_row(points, members[farthest]) + c * cs, dtype);
+    farthest = ball_distances(points, one, members, count, step, dtype);
+    for (ptrdiff_t c = 0; c < p; c++) other[c] = matrix_value(ball_row(points, members[farthest]) + c * cs, dtype);
+    /* The rows nearer to the one than to the other; the others are what is left of all. */
+    ptrdiff_t nearer = 0;
+    double *sum = other + p;
+    memset(sum, 0, (size_t)p * sizeof(double));
+    for (ptrdiff_t i = 0; i < count; i += step) {
+        const char *row = ball_row(points, members[i]);
+        if (members[i].squared > matrix_distance(row, other, p, cs, dtype)) continue;
+        for (ptrdiff_t c = 0; c < p; c++) sum[c] += matrix_value(row + c * cs, dtype);
+        nearer++;
+    }
+    if (nearer == 0 || nearer == some) return 0;
+    for (ptrdiff_t c = 0; c < p; c++) {
+        one[c] = sum[c] / (double)nearer;
+        other[c] = (mean[c] * (double)some - sum[c]) / (double)(some - nearer);
+    }
+    for (ptrdiff_t i = 0; i < count; i += step) {
+        const char *row = ball_row(points, members[i]);
+        const double a = matrix_distance(row, one, p, cs, dtype), b = matrix_distance(row, other, p, cs, dtype);
+        apart += a < b ? a : b;
+    }
+    return apart <= BALL_SPLIT_GAIN * together;
+}
+
+/* Sorts by distance, as far as two digits tell, and then by row. `spare`: as many members. */
 static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count) {
     ball_member *from = members, *to = spare;
-    for (int shift = 31 - BALL_DIGITS; shift < 31; shift += BALL_DIGIT) {
-        ptrdiff_t places[(1 << BALL_DIGIT) + 1] = {0};
+    for (int shift = 31 - 2 * BALL_DIGIT; shift < 31; shift += BALL_DIGIT) {
+        uint32_t places[(1 << BALL_DIGIT) + 1] = {0};
         for (ptrdiff_t i = 0; i < count; i++) {
             uint32_t bits;
             memcpy(&bits, &from[i].squared, sizeof(bits));
@@ -113,6 +176,47 @@ static inline ptrdiff_t ball_size(const ball_member *members, ptrdiff_t count) {
         if (members[i].squared > 2 * members[i - 1].squared) return i;
     }
     return most;
+}
+
+FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
+                              double *means, uint8_t *last, matrix_dtype dtype) {
+    const ptrdiff_t p = points->n_columns, cs = points->column_stride;
+    ptrdiff_t ends[BALL_DEEPEST + 1] = {count}, start = 0;
+    for (int open = 0; open >= 0;) {
+        /* The rows from `start` to the nearest of the ends that are open: split, or cut into balls. */
+        const ptrdiff_t rows = ends[open] - start, step = rows / BALL_SAMPLE + 1;
+        ball_member *const some = members + start;
+        if (open < BALL_DEEPEST && ball_falls_apart(points, some, rows, step, means, dtype)) {
+            ptrdiff_t one = 0, other = 0;
+            for (ptrdiff_t i = 0; i < rows; i++) {
+                const char *row = ball_row(points, some[i]);
+                if (i + 8 < rows) __builtin_prefetch(ball_row(points, some[i + 8]));
+                const double distance = matrix_distance(row, means + p, p, cs, dtype);
+                if (distance < matrix_distance(row, means + 2 * p, p, cs, dtype)) some[one++] = some[i];
+                else spare[other++] = some[i];
+            }
+            memcpy(some + one, spare, (size_t)other * sizeof(ball_member));
+            if (one > 0 && other > 0) {
+                ends[++open] = start + one;
+                continue;
+            }
+        }
+        ball_distances(points, means, some, rows, 1, dtype);
+        ball_sort(some, spare, rows);
+        for (ptrdiff_t at = start; at < ends[open];) {
+            at += ball_size(members + at, ends[open] - at);
+            last[at - 1] = 1;
+        }
+        start = ends[open--];
+    }
+}
+
+/* Cuts the rows of one label into balls: rows that fall apart into clusters, which share a center, are split first; those of
+ * one cluster are taken nearest first. `spare`: as many members; means: 4 p doubles; `last` becomes 1 where a ball ends. */
+static inline void ball_cut(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count, double *means,
+                            uint8_t *last) {
+    if (count == 0) return;
+    MATRIX_DISPATCH(points, ball_cut_typed, members, spare, count, means, last)
 }
 
 /* The columns of a ball in `data`. */

@@ -19,6 +19,7 @@ cdef extern from "kmeans/balls.h" nogil:
         float* bounds
         int32_t* nearest
     ctypedef struct ball_worker:
+        double* means
         char* tile
     ctypedef struct ball_totals:
         double* sums
@@ -26,8 +27,8 @@ cdef extern from "kmeans/balls.h" nogil:
     ctypedef struct ball_member:
         float squared
         uint32_t row
-    void ball_sort(ball_member* members, ball_member* spare, ptrdiff_t count) noexcept
-    ptrdiff_t ball_size(const ball_member* members, ptrdiff_t count) noexcept
+    void ball_cut(const matrix* points, ball_member* members, ball_member* spare, ptrdiff_t count, double* means,
+                  uint8_t* last) noexcept
     ptrdiff_t ball_lanes(ptrdiff_t rows) noexcept
     size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
     void ball_worker_place(ball_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
@@ -43,7 +44,7 @@ cdef extern from "kmeans/balls.h" nogil:
 
 # What a pass over the balls does with each.
 cdef enum:
-    BALL_COUNT      # candidates of some balls, to find out whether balls pay
+    BALL_COUNT      # candidates, to find out whether balls pay
     BALL_FILL
     BALL_SUM
     BALL_LABEL
@@ -52,29 +53,33 @@ cdef enum:
 cdef enum:
     BALL_TASKS = 64         # at most: units of work and of partial sums
     BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
-    BALL_SAMPLES = 256      # balls
+    BALL_TRIAL = 16         # one row of so many, or a center's, tells whether balls pay
+    BALL_MOST_TRIAL = 8192  # rows, about
 
 
+# Balls are made, or made anew, where they leave at most this share of the pairs of rows and centers that are compared.
+cdef double BALL_MOST_PAIRS = 0.33
+cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
+cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
-
-# Share of all pairs of rows and centers left to compare, above which balls do not pay.
-cdef double BALL_MOST_PAIRS = 0.5
 
 
 @cython.final
 cdef class BallSearch(PlainSearch):
-    """The same over balls of rows, where these drop half of the centers or more; `otherwise` is used where not.
+    """The same over balls of rows, while these drop most of the centers.
 
-    The balls are made from the first labels that are asked for. They take a copy of the rows, in float32 unless the rows
-    are float64, and 2 p + k / 2 numbers of 8 bytes for each 128 rows.
+    Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
+    on, if some of them tell that this pays. They take a copy of the rows, in float32 unless the rows are float64, and
+    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay, `otherwise` is called for another search.
     """
 
     cdef:
-        PlainSearch otherwise
+        object otherwise
+        PlainSearch other
         ball_set balls
-        ptrdiff_t n_balls, tasks
-        bint made, useful, void
-        double left  # centers a row
+        ptrdiff_t n_balls, tasks, iteration, next_trial
+        bint useful, void
+        double left  # centers a row that are compared
         double[:, ::1] visited
         float[::1] moves
         const float* known_moves
@@ -84,84 +89,109 @@ cdef class BallSearch(PlainSearch):
         size_t ball_worker_size
         object kept
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, PlainSearch otherwise not None):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None):
+        cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
         self.otherwise = otherwise
-        self.made = self.useful = False
+        self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
+        self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
+        self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
+        self.ball_workers = <char*>scratch_allocate(self.ball_worker_size * self.n_threads)
+        # Partial sums take no memory until they are met.
+        self.ball_partials, self.met = np.empty(self.tasks * k * sums_stride(self.p)), np.empty(self.tasks * k, dtype=np.uint8)
+        self.pairs = np.empty(self.tasks)
+        self.moves, self.visited = np.empty(k, dtype=np.float32), np.empty((k, self.p))
+        self.balls.k, self.balls.p, self.balls.points = k, self.p, self.points
+        self.balls.dtype = MATRIX_FLOAT64 if self.points.dtype == MATRIX_FLOAT64 else MATRIX_FLOAT32
 
     def __dealloc__(self):
         scratch_free(self.ball_workers)
 
-    cdef int _make(self, const double[:, ::1] centers, int32_t[::1] labels) except -1:
-        """Balls of the rows by their nearest centers, whose labels are written; their columns only if balls pay."""
-        cdef ptrdiff_t n = self.points.n_rows, k = self.k, p = self.p, stride = sums_stride(p), j, at, ball, count
-        cdef int32_t[::1] nearest
-        cdef double[::1] squared = np.empty(n), middles, radii, sums, weights = None
+    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted) except -1:
+        """Cut the rows of the wanted labels into balls."""
+        cdef ptrdiff_t n = self.points.n_rows, k = self.k, p = self.p, j, at, ball, count, rows, first, stop, a_slice
         cdef ptrdiff_t[::1] places = np.zeros(k + 1, dtype=np.intp), ends, starts, lanes
-        cdef uint8_t[::1] memory = np.empty(2 * n * sizeof(ball_member), dtype=np.uint8), columns
-        cdef ball_member* members = <ball_member*>&memory[0]
-        cdef uint32_t[::1] order = np.empty(n, dtype=np.uint32)
-        cdef float[::1] bounds
-        self.made = True
-        PlainSearch.assign(self, centers, np.empty((k, COST_STRIDE)), labels)
-        self._own_distances(centers, labels, squared)
         for at in range(n):
-            places[labels[at] + 1] += 1
+            places[labels[at] + 1] += wanted[labels[at]]
         for j in range(k):
             places[j + 1] += places[j]
-        ends = places.copy()
+        rows, ends = places[k], places.copy()
+        cdef uint8_t[::1] memory = np.empty(max(1, 2 * rows * sizeof(ball_member)), dtype=np.uint8)
+        cdef ball_member* members = <ball_member*>&memory[0]
+        cdef uint32_t[::1] order = np.empty(max(1, rows), dtype=np.uint32)
+        cdef uint8_t[::1] last = np.zeros(max(1, rows), dtype=np.uint8)
+        cdef double[::1] weights = None
         for at in range(n):
-            members[ends[labels[at]]] = ball_member(<float>squared[at], <uint32_t>at)
-            ends[labels[at]] += 1
-        with nogil:
-            for j in prange(k, num_threads=self.n_threads, schedule="dynamic"):
-                ball_sort(members + places[j], members + n + places[j], places[j + 1] - places[j])
-        PyErr_CheckSignals()
+            if wanted[labels[at]]:
+                members[ends[labels[at]]].row = <uint32_t>at
+                ends[labels[at]] += 1
+        a_slice = slice_chunks(BALL_CUT_WORK * p, max(1, rows // k), 0, self.n_threads)
+        for first in range(0, k, a_slice):
+            stop = min(first + a_slice, k)
+            with nogil:
+                for j in prange(first, stop, num_threads=self.n_threads, schedule="dynamic"):
+                    self._cut_label(members + places[j], members + rows + places[j], places[j + 1] - places[j],
+                                    &last[0] + places[j], threadid())
+            PyErr_CheckSignals()
         self.n_balls = 0
-        for j in range(k):
-            at = places[j]
-            while at < places[j + 1]:
-                at += ball_size(members + at, places[j + 1] - at)
-                self.n_balls += 1
+        for at in range(rows):
+            self.n_balls += last[at]
         starts, lanes = np.empty(self.n_balls + 1, dtype=np.intp), np.empty(self.n_balls + 1, dtype=np.intp)
         ball = starts[0] = lanes[0] = 0
-        for j in range(k):
-            at = places[j]
-            while at < places[j + 1]:
-                count = ball_size(members + at, places[j + 1] - at)
-                at += count
-                ball += 1
-                starts[ball], lanes[ball] = at, lanes[ball - 1] + ball_lanes(count)
-        for at in range(n):
+        for at in range(rows):
             order[at] = members[at].row
+            if last[at]:
+                ball += 1
+                starts[ball], lanes[ball] = at + 1, lanes[ball - 1] + ball_lanes(at + 1 - starts[ball - 1])
+        self.balls.weights = NULL
         if self.weights != NULL:
-            weights = np.zeros(n + BALL_PADDING)
-            for at in range(n):
+            weights = np.zeros(rows + BALL_PADDING)
+            for at in range(rows):
                 weights[at] = self.weights[order[at]]
             self.balls.weights = &weights[0]
-        middles, radii, sums = np.empty(self.n_balls * p), np.empty(self.n_balls), np.empty(self.n_balls * stride)
-        bounds, nearest = np.empty(self.n_balls * k, dtype=np.float32), np.zeros(self.n_balls, dtype=np.int32)
-        self.balls.k, self.balls.p, self.balls.points = k, p, self.points
-        self.balls.dtype = MATRIX_FLOAT64 if self.points.dtype == MATRIX_FLOAT64 else MATRIX_FLOAT32
+        count = max(1, self.n_balls)
+        cdef double[::1] middles = np.empty(count * p), radii = np.empty(count), sums = np.empty(count * sums_stride(p))
+        cdef float[::1] bounds = np.empty(count * k, dtype=np.float32)
+        cdef int32_t[::1] nearest = np.zeros(count, dtype=np.int32)
         self.balls.order, self.balls.starts, self.balls.lanes = &order[0], &starts[0], &lanes[0]
         self.balls.middles, self.balls.radii, self.balls.sums = &middles[0], &radii[0], &sums[0]
         self.balls.bounds, self.balls.nearest = &bounds[0], &nearest[0]
-        self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
-        self.pairs = np.zeros(2 * self.tasks)
-        self.left = k
-        self.ball_worker_size = padded(ball_worker_bytes(k, p))
-        self.ball_workers = <char*>scratch_allocate(self.ball_worker_size * self.n_threads)
+        self.kept = order, weights, starts, lanes, middles, radii, sums, bounds, nearest
+        return 0
+
+    cdef void _cut_label(self, ball_member* members, ball_member* spare, ptrdiff_t count, uint8_t* last,
+                         int thread) noexcept nogil:
+        cdef ball_worker worker
+        ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
+        ball_cut(&self.points, members, spare, count, worker.means, last)
+
+    cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
+        """Balls of the rows of each label, if they pay."""
+        cdef ptrdiff_t k = self.k, some, j
+        cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8), columns
+        cdef object kept = self.kept
+        cdef ball_set balls = self.balls
+        cdef ptrdiff_t n_balls = self.n_balls, rows
+        cdef double left
+        some = max(1, min(k // BALL_TRIAL, k * BALL_MOST_TRIAL // self.points.n_rows))
+        for j in range(some):
+            wanted[j * k // some] = True
+        self._cut(labels, wanted)
         self._pass(BALL_COUNT, centers, NULL)
-        self.left = np.sum(self.pairs[:self.tasks]) / np.sum(self.pairs[self.tasks:])
-        self.useful = self.left <= BALL_MOST_PAIRS * k
-        if self.useful:
-            columns = np.empty((lanes[self.n_balls] * p + BALL_PADDING) << <int>self.balls.dtype, dtype=np.uint8)
-            self.balls.columns = <char*>&columns[0]
-            self.kept = (order, weights, starts, lanes, columns, middles, radii, sums, bounds, nearest)
-            self.ball_partials, self.met = np.empty(self.tasks * k * stride), np.empty(self.tasks * k, dtype=np.uint8)
-            self.moves, self.visited = np.empty(k, dtype=np.float32), np.empty((k, p))
-            self._pass(BALL_FILL, centers, NULL)
-            self.void = True
+        rows = self.balls.starts[self.n_balls]
+        left = np.sum(self.pairs) / rows if rows > 0 else k
+        if left > BALL_MOST_PAIRS * self.left:
+            self.kept, self.balls, self.n_balls = kept, balls, n_balls
+            return 0
+        self.useful, self.left, kept = False, k, None
+        wanted[:] = True
+        self._cut(labels, wanted)
+        columns = np.empty((self.balls.lanes[self.n_balls] * self.p + BALL_PADDING) << <int>self.balls.dtype, dtype=np.uint8)
+        self.balls.columns = <char*>&columns[0]
+        self.kept = self.kept, columns
+        self._pass(BALL_FILL, centers, NULL)
+        self.useful = self.void = True
+        self.left = left
         return 0
 
     cdef int _pass(self, int stage, const double[:, ::1] centers, int32_t* labels) except -1:
@@ -179,11 +209,11 @@ cdef class BallSearch(PlainSearch):
 
     cdef void _task(self, int stage, ptrdiff_t task, int thread, const double* centers, int32_t* labels) noexcept nogil:
         """A range of balls; sums go to the task's partial ones."""
-        cdef ptrdiff_t ball, k = self.k, step = max(1, self.n_balls // BALL_SAMPLES), rows
+        cdef ptrdiff_t ball, k = self.k
         cdef ball_worker worker
         cdef ball_totals totals
         ball_worker_place(&worker, k, self.p, self.ball_workers + thread * self.ball_worker_size)
-        self.pairs[task] = self.pairs[self.tasks + task] = 0
+        self.pairs[task] = 0
         if stage == BALL_SUM:
             totals.sums, totals.met = &self.ball_partials[task * k * sums_stride(self.p)], <char*>&self.met[task * k]
             memset(totals.met, 0, k)
@@ -191,11 +221,9 @@ cdef class BallSearch(PlainSearch):
             if stage == BALL_FILL:
                 ball_fill(&self.balls, ball, ball_columns(&self.balls, ball))
             elif stage == BALL_COUNT:
-                if ball % step == 0:
-                    rows = self.balls.starts[ball + 1] - self.balls.starts[ball]
-                    ball_fill(&self.balls, ball, worker.tile)
-                    self.pairs[task] += <double>rows * ball_candidates(&self.balls, &worker, centers, NULL, ball)
-                    self.pairs[self.tasks + task] += rows
+                ball_fill(&self.balls, ball, worker.tile)
+                self.pairs[task] += (<double>ball_candidates(&self.balls, &worker, centers, NULL, ball)
+                                     * (self.balls.starts[ball + 1] - self.balls.starts[ball]))
             else:
                 self.pairs[task] += ball_visit(&self.balls, &worker, centers, self.known_moves, ball, &totals, labels)
 
@@ -209,7 +237,7 @@ cdef class BallSearch(PlainSearch):
                 self.moves[j] = <float>(ball_distance(&self.visited[j, 0], &centers[j, 0], self.p) * (1 + BALL_SLACK))
         self.void = True  # until all of this is done: an interrupt leaves some bounds behind
         self._pass(stage, centers, labels)
-        self.left = np.sum(self.pairs[:self.tasks]) / self.points.n_rows
+        self.left = np.sum(self.pairs) / self.points.n_rows
         self.visited[:, :] = centers
         self.void = False
         return 0
@@ -217,13 +245,20 @@ cdef class BallSearch(PlainSearch):
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
         cdef ptrdiff_t task, j, stride = sums_stride(self.p)
         cdef int32_t[::1] labels
-        if not self.made:
+        self.iteration += 1
+        if self.iteration == self.next_trial and self.left > BALL_FEW_PAIRS:
+            self.next_trial *= 4
             labels = np.empty(self.points.n_rows, dtype=np.int32)
+            if self.useful:
+                self._visit(BALL_LABEL, centers, &labels[0])
+            else:
+                self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
             self._make(centers, labels)
-            if not self.useful:
-                return self._add(labels, totals)
+            return self._add(labels, totals)
         if not self.useful:
-            return self.otherwise.sums(centers, totals)
+            if self._call_other():
+                return self.other.sums(centers, totals)
+            return PlainSearch.sums(self, centers, totals)
         self._visit(BALL_SUM, centers, NULL)
         totals[:] = 0
         for task in range(self.tasks):
@@ -233,7 +268,15 @@ cdef class BallSearch(PlainSearch):
         return 0
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
-        if not self.useful:
-            return self.otherwise.assign(centers, costs, labels)
-        self._visit(BALL_LABEL, centers, &labels[0])
-        return self._cost(centers, labels, costs)
+        if self.useful:
+            self._visit(BALL_LABEL, centers, &labels[0])
+            return self._cost(centers, labels, costs)
+        if self.iteration > 1 and self._call_other():
+            return self.other.assign(centers, costs, labels)
+        return PlainSearch.assign(self, centers, costs, labels)
+
+    cdef bint _call_other(self) except -1:
+        """Is there another search?"""
+        if self.other is None and self.otherwise is not None:
+            self.other = self.otherwise()
+        return self.other is not None

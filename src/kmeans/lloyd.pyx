@@ -66,7 +66,7 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise: the search to use where that of a subclass does not pay, if it needs one
+    otherwise: what BallSearch calls for another search where balls do not pay; by default it compares all, as this
     """
 
     cdef:
@@ -83,7 +83,7 @@ cdef class PlainSearch:
         ptrdiff_t k, p, rows, chunks, chunks_a_slice
         int n_threads
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, PlainSearch otherwise=None):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
@@ -180,16 +180,6 @@ cdef class PlainSearch:
             PyErr_CheckSignals()
         return 0
 
-    cdef int _own_distances(self, const double[:, ::1] centers, const int32_t[::1] labels, double[::1] closest) except -1:
-        """Squared distances of all rows from the centers they are labelled with."""
-        cdef ptrdiff_t chunk
-        with nogil:
-            for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
-                own_distances_chunk(&self.points, &centers[0, 0], &labels[0], chunk * self.rows,
-                                    min((chunk + 1) * self.rows, self.points.n_rows), &closest[0])
-        PyErr_CheckSignals()
-        return 0
-
     cdef int _refill(self, const double[:, ::1] centers, const double[::1] cluster_weights,
                      double[:, ::1] moved, double[::1] totals=None) except -1:
         """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
@@ -203,7 +193,10 @@ cdef class PlainSearch:
         cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
         cdef double[::1] closest = np.empty(n)
         self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
-        self._own_distances(centers, labels, closest)
+        with nogil:
+            for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
+                own_distances_chunk(&self.points, &centers[0, 0], &labels[0], chunk * self.rows,
+                                    min((chunk + 1) * self.rows, n), &closest[0])
         for j in range(self.k):
             if cluster_weights[j] > 0:
                 continue
