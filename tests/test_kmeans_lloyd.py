@@ -426,6 +426,10 @@ keep("refilled", kmeans(X, 9, init=np.r_[X[:5], np.full((4, 3), 1e3)], max_iter=
 keep("far away", kmeans((X + 1e6).astype("float32"), 9, random_state=0))
 keep("tiny", kmeans(X * 1e-30, 9, random_state=0, max_iter=9))
 keep("ties", kmeans(generator.integers(0, 3, (6007, 4)).astype(float), 9, random_state=0, max_iter=9))
+X = np.repeat(9 * generator.normal(size=(41, 13)), 130, axis=0) + generator.normal(size=(5330, 13))
+for dtype in ("float32", "float64"):
+    keep(f"apart {dtype}", kmeans(X.astype(dtype), 50, random_state=0, max_iter=9))
+    keep(f"apart {dtype} weighted", kmeans(X.astype(dtype), 50, sample_weight=1 + X[:, 0] ** 2, random_state=0, max_iter=9))
 image = generator.integers(0, 60, (97, 113, 3)).astype("uint8")
 small = quantize(image, 20, random_state=0)
 arrays["palette"], arrays["indices"] = small.centers, small.indices

@@ -55,6 +55,8 @@ cdef enum:
     BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
     BALL_TRIAL = 16         # one row of so many, or a center's, tells whether balls pay
     BALL_MOST_TRIAL = 8192  # rows, about
+    BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
+    BALL_LOOK = 1 << 22     # rows between two looks at signals
 
 
 # Balls are made, or made anew, where they leave at most this share of the pairs of rows and centers that are compared.
@@ -111,8 +113,10 @@ cdef class BallSearch(PlainSearch):
         """Cut the rows of the wanted labels into balls."""
         cdef ptrdiff_t n = self.points.n_rows, k = self.k, p = self.p, j, at, ball, count, rows, first, stop, a_slice
         cdef ptrdiff_t[::1] places = np.zeros(k + 1, dtype=np.intp), ends, starts, lanes
-        for at in range(n):
-            places[labels[at] + 1] += wanted[labels[at]]
+        for first in range(0, n, BALL_LOOK):
+            for at in range(first, min(first + BALL_LOOK, n)):
+                places[labels[at] + 1] += wanted[labels[at]]
+            PyErr_CheckSignals()
         for j in range(k):
             places[j + 1] += places[j]
         rows, ends = places[k], places.copy()
@@ -121,17 +125,30 @@ cdef class BallSearch(PlainSearch):
         cdef uint32_t[::1] order = np.empty(max(1, rows), dtype=np.uint32)
         cdef uint8_t[::1] last = np.zeros(max(1, rows), dtype=np.uint8)
         cdef double[::1] weights = None
-        for at in range(n):
-            if wanted[labels[at]]:
-                members[ends[labels[at]]].row = <uint32_t>at
-                ends[labels[at]] += 1
-        a_slice = slice_chunks(BALL_CUT_WORK * p, max(1, rows // k), 0, self.n_threads)
-        for first in range(0, k, a_slice):
-            stop = min(first + a_slice, k)
+        for first in range(0, n, BALL_LOOK):
+            for at in range(first, min(first + BALL_LOOK, n)):
+                if wanted[labels[at]]:
+                    members[ends[labels[at]]].row = <uint32_t>at
+                    ends[labels[at]] += 1
+            PyErr_CheckSignals()
+        # Rows of one label in pieces, so that there is work for all threads and no piece takes long.
+        cdef ptrdiff_t pieces = 0, piece
+        for j in range(k):
+            pieces += (places[j + 1] - places[j] + BALL_PIECE - 1) // BALL_PIECE
+        cdef ptrdiff_t[::1] begins = np.empty(pieces + 1, dtype=np.intp)
+        pieces = 0
+        for j in range(k):
+            for at in range(places[j], places[j + 1], BALL_PIECE):
+                begins[pieces] = at
+                pieces += 1
+        begins[pieces] = rows
+        a_slice = slice_chunks(BALL_CUT_WORK * p, max(1, rows // max(1, pieces)), 0, self.n_threads)
+        for first in range(0, pieces, a_slice):
+            stop = min(first + a_slice, pieces)
             with nogil:
-                for j in prange(first, stop, num_threads=self.n_threads, schedule="dynamic"):
-                    self._cut_label(members + places[j], members + rows + places[j], places[j + 1] - places[j],
-                                    &last[0] + places[j], threadid())
+                for piece in prange(first, stop, num_threads=self.n_threads, schedule="dynamic"):
+                    self._cut_piece(members + begins[piece], members + rows + begins[piece],
+                                    begins[piece + 1] - begins[piece], &last[0] + begins[piece], threadid())
             PyErr_CheckSignals()
         self.n_balls = 0
         for at in range(rows):
@@ -159,7 +176,7 @@ cdef class BallSearch(PlainSearch):
         self.kept = order, weights, starts, lanes, middles, radii, sums, bounds, nearest
         return 0
 
-    cdef void _cut_label(self, ball_member* members, ball_member* spare, ptrdiff_t count, uint8_t* last,
+    cdef void _cut_piece(self, ball_member* members, ball_member* spare, ptrdiff_t count, uint8_t* last,
                          int thread) noexcept nogil:
         cdef ball_worker worker
         ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
