@@ -1,8 +1,9 @@
 """Which search does Lloyd's algorithm best with? A grid of sizes, and what the rule for "auto" loses on it.
 
-``python -m benchmarks.grid_kmeans_search`` times `PlainSearch`, `BoxSearch` and `GroupSearch` on clustered and uniform
-float32 data, from the same initial centers, building the search included, and shows for each size the times, the
-choice of `search_for`, and how much longer that takes than the best. All is ours, so one process does it.
+``python -m benchmarks.grid_kmeans_search`` times `PlainSearch`, `BoxSearch`, `GroupSearch` and `BallSearch` (with
+`PlainSearch` where balls do not pay) on clustered and uniform float32 data, from the same initial centers, building the
+search included, and what `search_for` chooses; it shows for each size the times, and how much longer that choice takes
+than the best. All is ours, so one process does it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _CENTERS = (4, 16, 64, 256, 1024)
 _MOST_WORK = 1.2e9  # rows x columns x centers
 _LEAST_ROWS_A_CENTER = 8
 _BOX_MOST_COLUMNS = 8  # that the kernel orders rows by
+_MANY_CENTERS = 8  # least, for groups and balls
 _SECONDS = 0.05  # each search is timed at least twice, and as often as fits into this
 
 
@@ -64,27 +66,31 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--threads", type=int, default=available_cpus())
     parser.add_argument("--columns", type=int, nargs="*", default=_COLUMNS, help="only these")
+    parser.add_argument("--sizes", type=int, nargs="*", default=_SIZES, help="only so many points")
     options = parser.parse_args()
     kernel = _kernels.load("lloyd")
-    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch}
+
+    def auto(X: Any, weights: None, k: int, threads: int) -> Any:
+        return search_for(X, weights, k, options.iterations, threads)
+
+    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch, "balls": kernel.BallSearch, "auto": auto}
     losses = []
-    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {'plain':>9} {'boxes':>9} {'groups':>9}  best    auto     loss")
+    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} " + " ".join(f"{name:>9}" for name in kinds) + "  best   auto         loss")
     for n, p, k, data in _grid():
-        if p not in options.columns:
+        if p not in options.columns or n not in options.sizes:
             continue
         X = _points(n, p, k, data)
-        auto = type(search_for(X, None, k, options.iterations, options.threads))
+        chosen = type(search_for(X, None, k, options.iterations, options.threads)).__name__
         times = {
             name: _seconds(kind, X, k, options.iterations, options.threads)
             for name, kind in kinds.items()
-            if (name != "boxes" or p <= _BOX_MOST_COLUMNS) and (name != "groups" or k >= 16)
+            if (name != "boxes" or p <= _BOX_MOST_COLUMNS) and (name not in ("groups", "balls") or k >= _MANY_CENTERS)
         }
         best = min(times, key=lambda name: times[name])
-        chosen = next(name for name, kind in kinds.items() if kind is auto)
-        loss = times[chosen] / times[best] - 1
+        loss = times["auto"] / times[best] - 1
         losses.append((loss, n, p, k, data, chosen, best))
         shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'':9}" for name in kinds)
-        print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:7} {chosen:7} {100 * loss:5.1f} %", flush=True)
+        print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:6} {chosen:11} {100 * loss:5.1f} %", flush=True)
     losses.sort(reverse=True)
     over = [loss for loss in losses if loss[0] > 0.1]
     print(f"times in ms; {options.iterations} iterations, {options.threads} threads")

@@ -267,6 +267,46 @@ def test_bounds_change_nothing(kind, dtype, p, k):
         assert_same_bits(result, kmeans(X, k, n_threads=n_threads, **options))
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(("p", "k"), [(5, 70), (16, 16), (37, 90)])
+@pytest.mark.parametrize(
+    ("kind", "dtype", "weighted"),
+    [
+        ("apart", np.float32, False),
+        ("apart", np.uint8, True),
+        ("few", np.float64, True),
+        ("few", np.float32, False),
+        ("equal", np.uint16, False),
+        ("line", np.float32, False),
+    ],
+)
+def test_balls_change_nothing(kind, dtype, weighted, p, k):
+    # Enough rows a center for balls of rows: clusters of their own or with a share in a center, some with several centers;
+    # equal rows; clusters that are not round, and rows far out.
+    generator = np.random.default_rng(5)
+    X = {
+        "apart": lambda: clustered(9001, p, k + 3, spread=0.3),
+        "few": lambda: clustered(9001, p, 4, spread=0.3),
+        "equal": lambda: np.repeat(clustered(570, p, k, spread=0.3), 16, axis=0)[:9001],
+        "line": lambda: np.linspace(0, 9, 9001)[:, None] * np.ones(p) + generator.normal(scale=1e-3, size=(9001, p)),
+    }[kind]()
+    X = X * 12 + 128
+    X[generator.integers(9001, size=5)] *= 1.5
+    X = X.clip(0, 255).astype(dtype) if np.issubdtype(dtype, np.integer) else X.astype(dtype)
+    weights = generator.integers(0, 3, len(X)).astype(float) if weighted else None
+    init = X[np.unique(X, axis=0, return_index=True)[1]]
+    init = init[generator.permutation(len(init))[:k]]
+    options = {"init": init, "sample_weight": weights, "max_iter": 18, "tol": 0}
+    result = kmeans(X, k, history=True, **options)
+    for step in result.history:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+    assert_consistent(X, result, weights)
+    again = kmeans(X, k, **options)
+    np.testing.assert_allclose(again.centers, result.centers, rtol=1e-9)
+    for n_threads in (1, 3):
+        assert_same_bits(again, kmeans(X, k, n_threads=n_threads, **options))
+
+
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_float32_far_from_the_origin(offset):
     X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)
@@ -386,6 +426,10 @@ keep("refilled", kmeans(X, 9, init=np.r_[X[:5], np.full((4, 3), 1e3)], max_iter=
 keep("far away", kmeans((X + 1e6).astype("float32"), 9, random_state=0))
 keep("tiny", kmeans(X * 1e-30, 9, random_state=0, max_iter=9))
 keep("ties", kmeans(generator.integers(0, 3, (6007, 4)).astype(float), 9, random_state=0, max_iter=9))
+X = np.repeat(9 * generator.normal(size=(41, 13)), 130, axis=0) + generator.normal(size=(5330, 13))
+for dtype in ("float32", "float64"):
+    keep(f"apart {dtype}", kmeans(X.astype(dtype), 50, random_state=0, max_iter=9))
+    keep(f"apart {dtype} weighted", kmeans(X.astype(dtype), 50, sample_weight=1 + X[:, 0] ** 2, random_state=0, max_iter=9))
 image = generator.integers(0, 60, (97, 113, 3)).astype("uint8")
 small = quantize(image, 20, random_state=0)
 arrays["palette"], arrays["indices"] = small.centers, small.indices

@@ -15,6 +15,8 @@ EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 # When ordering the points first pays (`_boxes_pay`): least iterations x centers, by the number of columns.
 _BOX_LEAST_POINTS = 4096
 _BOX_LEAST_WORK = {1: 80, 2: 640, 3: 640, 4: 2560}
+_BOX_SOME_POINTS = 2**14
+_BOX_FEWEST_CENTERS = 8
 _BOX_MANY_POINTS = 2**16
 _BOX_LEAST_WORK_OF_MANY = 80
 _BOX_MOST_COLUMNS = 6
@@ -32,14 +34,28 @@ _BOUND_LEAST_ITERATIONS = 4
 _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a center
 
 
+# When balls of points are tried (`_balls_may_pay`).
+_BALL_LEAST_POINTS = 4096
+_BALL_LEAST_COLUMNS = 5
+_BALL_LEAST_CENTERS = 8
+_BALL_WIDE = 12  # columns; of fewer, boxes do as well with a few centers
+_BALL_LEAST_CENTERS_OF_NARROW = 64
+_BALL_LEAST_POINTS_A_CENTER = 32
+_BALL_LEAST_ITERATIONS = 4
+_BALL_MOST_BYTES = 2**31  # of the copy of the points
+
+
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
+    kind = kernel.PlainSearch
     if _boxes_pay(points, k, iterations):
-        return kernel.BoxSearch(points, weights, k, threads)
-    if _bounds_pay(points, k, iterations):
-        return kernel.GroupSearch(points, weights, k, threads)
-    return kernel.PlainSearch(points, weights, k, threads)
+        kind = kernel.BoxSearch
+    elif _bounds_pay(points, k, iterations):
+        kind = kernel.GroupSearch
+    if _balls_may_pay(points, k, iterations):
+        return kernel.BallSearch(points, weights, k, threads, lambda: kind(points, weights, k, threads))
+    return kind(points, weights, k, threads)
 
 
 # Both rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
@@ -54,9 +70,23 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if not _BOX_LEAST_POINTS <= n < 2**32:
         return False
     if n < _BOX_MANY_POINTS:
-        return p in _BOX_LEAST_WORK and iterations * k >= _BOX_LEAST_WORK[p]
+        few = n >= _BOX_SOME_POINTS and k <= _BOX_FEWEST_CENTERS and p <= _BOX_MOST_COLUMNS_OF_FEW_CENTERS
+        return few or (p in _BOX_LEAST_WORK and iterations * k >= _BOX_LEAST_WORK[p])
     most = _BOX_MOST_COLUMNS_OF_FEW_CENTERS if k <= _BOX_FEW_CENTERS else _BOX_MOST_COLUMNS
     return p <= most and iterations * k >= _BOX_LEAST_WORK_OF_MANY
+
+
+def _balls_may_pay(points: Array, k: int, iterations: int) -> bool:
+    """Return whether to try to drop centers for balls of points; on data without clusters the search gives them up."""
+    n, p = points.shape
+    least = _BALL_LEAST_CENTERS if p >= _BALL_WIDE else _BALL_LEAST_CENTERS_OF_NARROW
+    return (
+        p >= _BALL_LEAST_COLUMNS
+        and _BALL_LEAST_POINTS <= n < 2**32
+        and least <= k <= n // _BALL_LEAST_POINTS_A_CENTER
+        and iterations >= _BALL_LEAST_ITERATIONS
+        and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
+    )
 
 
 def _bounds_pay(points: Array, k: int, iterations: int) -> bool:

@@ -137,4 +137,32 @@ static inline void matrix_row_f64(const matrix *view, ptrdiff_t row, double *out
     MATRIX_DISPATCH(view, matrix_row_f64_typed, row, out)
 }
 
+FC_INLINE double matrix_distance_typed(const char *row, const double *center, ptrdiff_t p, ptrdiff_t column_stride,
+                                       matrix_dtype dtype) {
+    enum { lanes = 8 };
+    double lane[lanes] = {0}, squared = 0;
+    ptrdiff_t i = 0;
+    for (; i + lanes <= p; i += lanes) {
+        for (int l = 0; l < lanes; l++) {
+            const double difference = matrix_value(row + (i + l) * column_stride, dtype) - center[i + l];
+            lane[l] += difference * difference;
+        }
+    }
+    for (; i < p; i++) {
+        const double difference = matrix_value(row + i * column_stride, dtype) - center[i];
+        squared += difference * difference;
+    }
+    for (int l = 0; l < lanes; l++) squared += lane[l];
+    return squared;
+}
+
+/* The squared distance of a row of a constant dtype to `center`, p doubles; added up in lanes that are the same in every
+ * build. */
+FC_INLINE double matrix_distance(const char *row, const double *center, ptrdiff_t p, ptrdiff_t column_stride,
+                                 matrix_dtype dtype) {
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype;
+    if (column_stride == item) return matrix_distance_typed(row, center, p, item, dtype);
+    return matrix_distance_typed(row, center, p, column_stride, dtype);
+}
+
 #endif

@@ -33,6 +33,11 @@ FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m512i wide = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)labels));
     return _mm512_maskz_mov_pd(_mm512_cmpeq_epi64_mask(wide, _mm512_set1_epi64(label)), a);
 }
+/* The same added to `sum`. */
+FC_INLINE vd vd_add_where_label(vd sum, const int32_t *labels, int32_t label, vd a) {
+    const __m512i wide = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)labels));
+    return _mm512_mask_add_pd(sum, _mm512_cmpeq_epi64_mask(wide, _mm512_set1_epi64(label)), sum, a);
+}
 
 /* table[index] lane by lane, of a table of `size` values (memory of whole vectors). */
 FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) {
@@ -137,6 +142,12 @@ FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return a < b ? x : y; }
 FC_INLINE vd vd_load_f32(const float *p) { return *p; }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) { return *labels == label ? a : 0.0; }
 FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) { return (void)size, table[*index]; }
+#endif
+
+#if !defined(__AVX512F__)
+FC_INLINE vd vd_add_where_label(vd sum, const int32_t *labels, int32_t label, vd a) {
+    return vd_add(sum, vd_where_label(labels, label, a));
+}
 #endif
 
 #endif

@@ -186,7 +186,12 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
     /* Without weights the rows of the last candidate are those left, and how many these are is exact. */
     const int few = visit->sums && n_candidates <= BOX_FEW_CANDIDATES;
     const ptrdiff_t added = tree->weights ? n_candidates : n_candidates - 1;
-    double sums[BOX_FEW_CANDIDATES * (KDTREE_MOST_COLUMNS + 1)] = {0};
+    double sums[BOX_FEW_CANDIDATES * (KDTREE_MOST_COLUMNS + 1)] = {0}, *sums_of[BOX_FEW_CANDIDATES];
+    int32_t wanted[BOX_FEW_CANDIDATES];
+    for (ptrdiff_t a = 0; few && a < added; a++) {
+        wanted[a] = (int32_t)a;
+        sums_of[a] = sums + a * (p + 1);
+    }
     if (n_candidates > 1) {
         box_table(tree, worker, visit->centers, candidates, n_candidates);
         reach = box_reach(tree->boxes + 2 * node * p, worker->table.shift, p);
@@ -198,9 +203,7 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
         if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->columns, worker->row, labels);
         else memset(labels, 0, (size_t)count * sizeof(int32_t));
         if (few) {
-            for (ptrdiff_t a = 0; a < added; a++) {
-                sums_of_label(&tile, weights, labels, (int32_t)a, sums + a * (p + 1));
-            }
+            sums_of_labels(&tile, weights, labels, wanted, sums_of, added);
             continue;
         }
         for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates[labels[r]];

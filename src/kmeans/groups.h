@@ -380,29 +380,6 @@ static inline void group_open_chunk(const group_table *table, const matrix *poin
     }
 }
 
-/* Sums of rows [start, stop) by their labels to `sums` (zeroed here), as lloyd_chunk adds them. */
-static inline void labeled_sums_chunk(const matrix *points, const double *weights, const int32_t *labels, ptrdiff_t k,
-                                      ptrdiff_t start, ptrdiff_t stop, double *sums) {
-    const ptrdiff_t p = points->n_columns;
-    memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
-    for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
-        const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        sums_add(points, at, count, weights ? weights + at : NULL, labels + at, sums, k);
-    }
-    sums_fold(sums, k, p);
-}
-
-/* What rows [start, stop) cost with their labels, as evaluate_chunk adds it up: `costs` is k x COST_STRIDE. */
-static inline void labeled_costs_chunk(const matrix *points, const double *weights, const int32_t *labels,
-                                       const double *centers, ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop,
-                                       double *costs) {
-    memset(costs, 0, (size_t)(k * COST_STRIDE) * sizeof(double));
-    for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
-        const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        costs_add(points, at, count, weights ? weights + at : NULL, labels + at, centers, costs);
-    }
-}
-
 /* The `middle`-th least of order[low ... high] by values[order * stride] into its place, lesser ones before it (Hoare). */
 static inline void group_select(const double *values, ptrdiff_t stride, int32_t *order, ptrdiff_t low, ptrdiff_t high,
                                 ptrdiff_t middle) {

@@ -31,10 +31,6 @@ cdef extern from "kmeans/groups.h" nogil:
                                  ptrdiff_t stop, group_worker* worker, uint32_t* open) noexcept
     void group_open_chunk(const group_table* table, const matrix* points, group_bounds* bounds, const uint32_t* open,
                           ptrdiff_t start, ptrdiff_t stop, group_worker* worker) noexcept
-    void labeled_sums_chunk(const matrix* points, const double* weights, const int32_t* labels, ptrdiff_t k,
-                            ptrdiff_t start, ptrdiff_t stop, double* sums) noexcept
-    void labeled_costs_chunk(const matrix* points, const double* weights, const int32_t* labels, const double* centers,
-                             ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop, double* costs) noexcept
     double GROUP_SLACK
 
 
@@ -218,39 +214,15 @@ cdef class GroupSearch(PlainSearch):
         self.wanted_pairs[thread] += worker.wanted_pairs
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
-        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
         if self.pause > 0:
             self.pause -= 1
             return PlainSearch.sums(self, centers, totals)
         self._update(centers)
-        totals[:] = 0
-        for first in range(0, self.chunks, self.chunks_a_slice):
-            last = min(first + self.chunks_a_slice, self.chunks)
-            with nogil:
-                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    labeled_sums_chunk(&self.points, self.weights, &self.labels[0], self.k, chunk * self.rows,
-                                       min((chunk + 1) * self.rows, self.points.n_rows),
-                                       <double*>(self.partials + (chunk - first) * self.partial_size))
-                for chunk in range(first, last):
-                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
-            PyErr_CheckSignals()
-        return 0
+        return self._add(self.labels, totals)
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
-        cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
         if self.pause > 0:
             return PlainSearch.assign(self, centers, costs, labels)
         self._update(centers)
         labels[:] = self.labels
-        costs[:, :] = 0
-        for first in range(0, self.chunks, self.chunks_a_slice):
-            last = min(first + self.chunks_a_slice, self.chunks)
-            with nogil:
-                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    labeled_costs_chunk(&self.points, self.weights, &self.labels[0], &centers[0, 0], self.k,
-                                        chunk * self.rows, min((chunk + 1) * self.rows, self.points.n_rows),
-                                        <double*>(self.partials + (chunk - first) * self.partial_size))
-                for chunk in range(first, last):
-                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &costs[0, 0])
-            PyErr_CheckSignals()
-        return 0
+        return self._cost(centers, labels, costs)

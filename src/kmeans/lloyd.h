@@ -43,29 +43,57 @@ static inline void evaluate_chunk(const centers_table *table, const matrix *poin
     }
 }
 
-/* The squared distance of row `at` to a center, in float64. row: scratch, p doubles. */
-static inline double squared_distance(const matrix *points, ptrdiff_t at, const double *center, double *row) {
-    double squared = 0;
-    matrix_row_f64(points, at, row);
-    for (ptrdiff_t i = 0; i < points->n_columns; i++) squared += (row[i] - center[i]) * (row[i] - center[i]);
-    return squared;
+/* Sums of rows [start, stop) by their labels to `sums` (zeroed here), as lloyd_chunk adds them. */
+static inline void labeled_sums_chunk(const matrix *points, const double *weights, const int32_t *labels, ptrdiff_t k,
+                                      ptrdiff_t start, ptrdiff_t stop, double *sums) {
+    const ptrdiff_t p = points->n_columns;
+    memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
+    for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
+        const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
+        sums_add(points, at, count, weights ? weights + at : NULL, labels + at, sums, k);
+    }
+    sums_fold(sums, k, p);
+}
+
+/* What rows [start, stop) cost with their labels, as evaluate_chunk adds it up: `costs` is k x COST_STRIDE. */
+static inline void labeled_costs_chunk(const matrix *points, const double *weights, const int32_t *labels,
+                                       const double *centers, ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop,
+                                       double *costs) {
+    memset(costs, 0, (size_t)(k * COST_STRIDE) * sizeof(double));
+    for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
+        const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
+        costs_add(points, at, count, weights ? weights + at : NULL, labels + at, centers, costs);
+    }
+}
+
+FC_INLINE void own_distances_typed(const matrix *points, const double *centers, const int32_t *labels, ptrdiff_t start,
+                                   ptrdiff_t stop, double *closest, matrix_dtype dtype) {
+    const ptrdiff_t p = points->n_columns, cs = points->column_stride;
+    const char *row = points->data + start * points->row_stride;
+    for (ptrdiff_t at = start; at < stop; at++, row += points->row_stride) {
+        closest[at] = matrix_distance(row, centers + (ptrdiff_t)labels[at] * p, p, cs, dtype);
+    }
 }
 
 /* Squared distances of rows [start, stop) to the centers they are labelled with. */
 static inline void own_distances_chunk(const matrix *points, const double *centers, const int32_t *labels,
-                                       ptrdiff_t start, ptrdiff_t stop, double *row, double *closest) {
-    for (ptrdiff_t at = start; at < stop; at++) {
-        closest[at] = squared_distance(points, at, centers + (ptrdiff_t)labels[at] * points->n_columns, row);
+                                       ptrdiff_t start, ptrdiff_t stop, double *closest) {
+    MATRIX_DISPATCH(points, own_distances_typed, centers, labels, start, stop, closest)
+}
+
+FC_INLINE void closer_typed(const matrix *points, const double *center, ptrdiff_t start, ptrdiff_t stop, double *closest,
+                            matrix_dtype dtype) {
+    const char *row = points->data + start * points->row_stride;
+    for (ptrdiff_t at = start; at < stop; at++, row += points->row_stride) {
+        const double squared = matrix_distance(row, center, points->n_columns, points->column_stride, dtype);
+        if (squared < closest[at]) closest[at] = squared;
     }
 }
 
 /* closest[r] becomes the lesser of itself and the squared distance of row r to one more center. */
 static inline void closer_chunk(const matrix *points, const double *center, ptrdiff_t start, ptrdiff_t stop,
-                                double *row, double *closest) {
-    for (ptrdiff_t at = start; at < stop; at++) {
-        const double squared = squared_distance(points, at, center, row);
-        if (squared < closest[at]) closest[at] = squared;
-    }
+                                double *closest) {
+    MATRIX_DISPATCH(points, closer_typed, center, start, stop, closest)
 }
 
 /* Does row a come before row b when rows are sorted column by column? */

@@ -4,9 +4,10 @@ Cost: O(n k p) a step, O(threads (k p + p)) working memory; no n x k matrix exis
 written when they are asked for. Source: S. P. Lloyd, "Least squares quantization in PCM", IEEE Transactions on
 Information Theory 28(2), 1982.
 
-The assignment is made in one of three ways, with equal labels: `PlainSearch` compares every row with every center; `BoxSearch`,
-for few columns, orders the rows by a k-d tree and drops centers for whole boxes of rows (boxes.pxi); `GroupSearch`, for
-many, keeps bounds of the distances to groups of centers (groups.pxi).
+The assignment is made in one of four ways, with equal labels: `PlainSearch` compares every row with every center; `BoxSearch`,
+for few columns, orders the rows by a k-d tree and drops centers for whole boxes of rows (boxes.pxi); `BallSearch`, for
+many, does so for balls of rows that shared a label once (balls.pxi); `GroupSearch` keeps bounds of every row's distances
+to groups of centers (groups.pxi).
 
 Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in an
 order that is fixed by the rows alone, so centers do not depend on threads or on the instruction set.
@@ -43,9 +44,13 @@ cdef extern from "kmeans/lloyd.h" nogil:
                      ptrdiff_t stop, void* scratch, double* sums) noexcept
     void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
                         ptrdiff_t start, ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
+    void labeled_sums_chunk(const matrix* points, const double* weights, const int32_t* labels, ptrdiff_t k,
+                            ptrdiff_t start, ptrdiff_t stop, double* sums) noexcept
+    void labeled_costs_chunk(const matrix* points, const double* weights, const int32_t* labels, const double* centers,
+                             ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop, double* costs) noexcept
     void own_distances_chunk(const matrix* points, const double* centers, const int32_t* labels, ptrdiff_t start,
-                             ptrdiff_t stop, double* row, double* closest) noexcept
-    void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop, double* row,
+                             ptrdiff_t stop, double* closest) noexcept
+    void closer_chunk(const matrix* points, const double* center, ptrdiff_t start, ptrdiff_t stop,
                       double* closest) noexcept
     ptrdiff_t farthest_row(const matrix* points, const double* closest, const double* weights) noexcept
     void take_equal_rows(const matrix* points, const double* weights, ptrdiff_t moved, int32_t to, int32_t* labels,
@@ -61,6 +66,7 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
+    otherwise: what BallSearch calls for another search where balls do not pay; by default it compares all, as this
     """
 
     cdef:
@@ -77,7 +83,7 @@ cdef class PlainSearch:
         ptrdiff_t k, p, rows, chunks, chunks_a_slice
         int n_threads
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
@@ -142,6 +148,38 @@ cdef class PlainSearch:
             PyErr_CheckSignals()
         return 0
 
+    cdef int _add(self, const int32_t[::1] labels, double[::1] totals) except -1:
+        """Sums with these labels, added up as `sums` does."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
+        totals[:] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    labeled_sums_chunk(&self.points, self.weights, &labels[0], self.k, chunk * self.rows,
+                                       min((chunk + 1) * self.rows, self.points.n_rows),
+                                       <double*>(self.partials + (chunk - first) * self.partial_size))
+                for chunk in range(first, last):
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
+            PyErr_CheckSignals()
+        return 0
+
+    cdef int _cost(self, const double[:, ::1] centers, const int32_t[::1] labels, double[:, ::1] costs) except -1:
+        """What the clusters cost with these labels, added up as `assign` does."""
+        cdef ptrdiff_t first, chunk, last, size = self.k * COST_STRIDE
+        costs[:, :] = 0
+        for first in range(0, self.chunks, self.chunks_a_slice):
+            last = min(first + self.chunks_a_slice, self.chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    labeled_costs_chunk(&self.points, self.weights, &labels[0], &centers[0, 0], self.k,
+                                        chunk * self.rows, min((chunk + 1) * self.rows, self.points.n_rows),
+                                        <double*>(self.partials + (chunk - first) * self.partial_size))
+                for chunk in range(first, last):
+                    add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &costs[0, 0])
+            PyErr_CheckSignals()
+        return 0
+
     cdef int _refill(self, const double[:, ::1] centers, const double[::1] cluster_weights,
                      double[:, ::1] moved, double[::1] totals=None) except -1:
         """Put every center that got no weight, in `moved`, onto the row that costs most under `centers`.
@@ -158,8 +196,7 @@ cdef class PlainSearch:
         with nogil:
             for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
                 own_distances_chunk(&self.points, &centers[0, 0], &labels[0], chunk * self.rows,
-                                    min((chunk + 1) * self.rows, n),
-                                    <double*>(self.scratch + threadid() * self.scratch_size), &closest[0])
+                                    min((chunk + 1) * self.rows, n), &closest[0])
         for j in range(self.k):
             if cluster_weights[j] > 0:
                 continue
@@ -175,7 +212,7 @@ cdef class PlainSearch:
             with nogil:
                 for chunk in prange(self.chunks, num_threads=self.n_threads, schedule="dynamic"):
                     closer_chunk(&self.points, &moved[j, 0], chunk * self.rows, min((chunk + 1) * self.rows, n),
-                                 <double*>(self.scratch + threadid() * self.scratch_size), &closest[0])
+                                 &closest[0])
             PyErr_CheckSignals()
         return 0
 
@@ -250,3 +287,4 @@ cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept
 
 include "boxes.pxi"
 include "groups.pxi"
+include "balls.pxi"

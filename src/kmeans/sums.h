@@ -89,26 +89,38 @@ static inline void sums_fold(double *sums, ptrdiff_t k, ptrdiff_t p) {
     }
 }
 
-/* The lanes that rows are added up in, in turn, and columns at a time. */
-enum { SUMS_LANES = 16, SUMS_COLUMNS = 4 };
+/* The lanes that rows are added up in, in turn; columns, and labels, at a time: as many as registers hold sums. */
+enum { SUMS_LANES = 16, SUMS_COLUMNS = 4, SUMS_LABELS = VD_LANES == 8 ? 2 : 1 };
 
 FC_INLINE double sums_of_lanes(const vd *lanes) {
-    double each[SUMS_LANES];
-    for (int v = 0; v < SUMS_LANES / VD_LANES; v++) vd_store(each + v * VD_LANES, lanes[v]);
-    for (int half = SUMS_LANES / 2; half > 0; half /= 2) {
+    enum { vectors = SUMS_LANES / VD_LANES };
+    vd sum[vectors];
+    double each[VD_LANES];
+    for (int v = 0; v < vectors; v++) sum[v] = lanes[v];
+#pragma GCC unroll 8
+    for (int half = vectors / 2; half > 0; half /= 2) {
+        for (int v = 0; v < half; v++) sum[v] = vd_add(sum[v], sum[v + half]);
+    }
+    vd_store(each, sum[0]);
+#pragma GCC unroll 8
+    for (int half = VD_LANES / 2; half > 0; half /= 2) {
         for (int l = 0; l < half; l++) each[l] += each[l + half];
     }
     return each[0];
 }
 
-/* `p` columns of float32 or float64, SUMS_COLUMNS of them at most, each contiguous; p and the dtype are constants. */
-FC_INLINE void sums_of_label_p(const char *columns, ptrdiff_t column_stride, ptrdiff_t count, const double *weights,
-                               const int32_t *labels, int32_t label, double *sums, int p, matrix_dtype dtype) {
+/* `p` columns of float32 or float64, SUMS_COLUMNS of them at most, each contiguous, for `n_labels` labels, SUMS_LABELS at
+ * most; p, n_labels and the dtype are constants. */
+FC_INLINE void sums_of_labels_p(const char *columns, ptrdiff_t column_stride, ptrdiff_t count, const double *weights,
+                                const int32_t *labels, const int32_t *wanted, double *const *sums, ptrdiff_t first,
+                                int p, int n_labels, matrix_dtype dtype) {
     enum { vectors = SUMS_LANES / VD_LANES };
     const ptrdiff_t item = (ptrdiff_t)1 << dtype;
-    vd sum[SUMS_COLUMNS][vectors];
-    for (int i = 0; i < p; i++) {
-        for (int v = 0; v < vectors; v++) sum[i][v] = vd_set1(0);
+    vd sum[SUMS_LABELS][SUMS_COLUMNS][vectors];
+    for (int j = 0; j < n_labels; j++) {
+        for (int i = 0; i < p; i++) {
+            for (int v = 0; v < vectors; v++) sum[j][i][v] = vd_set1(0);
+        }
     }
     for (ptrdiff_t r = 0; r < count; r += SUMS_LANES) {
         for (int v = 0; v < vectors; v++) {
@@ -117,46 +129,63 @@ FC_INLINE void sums_of_label_p(const char *columns, ptrdiff_t column_stride, ptr
                 const char *value = columns + i * column_stride + at * item;
                 vd x = dtype == MATRIX_FLOAT32 ? vd_load_f32((const float *)value) : vd_load((const double *)value);
                 if (weights) x = vd_mul(vd_load(weights + at), x);
-                sum[i][v] = vd_add(sum[i][v], vd_where_label(labels + at, label, x));
+                for (int j = 0; j < n_labels; j++) {
+                    sum[j][i][v] = vd_add_where_label(sum[j][i][v], labels + at, wanted[j], x);
+                }
             }
         }
     }
-    for (int i = 0; i < p; i++) sums[i] += sums_of_lanes(sum[i]);
+    for (int j = 0; j < n_labels; j++) {
+        for (int i = 0; i < p; i++) sums[j][first + i] += sums_of_lanes(sum[j][i]);
+    }
 }
 
-FC_INLINE void sums_of_label_typed(const matrix *view, const double *weights, const int32_t *labels, int32_t label,
-                                   double *sums, matrix_dtype dtype) {
+FC_INLINE void sums_of_labels_typed(const matrix *view, const double *weights, const int32_t *labels,
+                                    const int32_t *wanted, double *const *sums, ptrdiff_t first, int n_labels,
+                                    matrix_dtype dtype) {
     const ptrdiff_t n = view->n_rows, p = view->n_columns, cs = view->column_stride;
-    for (ptrdiff_t i = 0; i < p; i += SUMS_COLUMNS) {
+    enum { most = SUMS_COLUMNS };
+    for (ptrdiff_t i = 0; i < p; i += most) {
         const char *columns = view->data + i * cs;
         switch (p - i) {
-        case 1: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 1, dtype); break;
-        case 2: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 2, dtype); break;
-        case 3: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, 3, dtype); break;
-        default: sums_of_label_p(columns, cs, n, weights, labels, label, sums + i, SUMS_COLUMNS, dtype);
+        case 1: sums_of_labels_p(columns, cs, n, weights, labels, wanted, sums, first + i, 1, n_labels, dtype); break;
+        case 2: sums_of_labels_p(columns, cs, n, weights, labels, wanted, sums, first + i, 2, n_labels, dtype); break;
+        case 3: sums_of_labels_p(columns, cs, n, weights, labels, wanted, sums, first + i, 3, n_labels, dtype); break;
+        default: sums_of_labels_p(columns, cs, n, weights, labels, wanted, sums, first + i, most, n_labels, dtype);
         }
     }
 }
 
-/* Adds the rows whose label is `label` to `sums`: p weighted sums, then the weight. For few labels. Columns are
- * contiguous, of float32 or float64; SUMS_LANES - 1 more items of each, weights and labels may be read, no label of
- * which may be `label`. */
-static inline void sums_of_label(const matrix *columns, const double *weights, const int32_t *labels, int32_t label,
-                                 double *sums) {
+FC_INLINE void sums_of_labels_n(const matrix *columns, const double *weights, const int32_t *labels,
+                                const int32_t *wanted, double *const *sums, int n_labels) {
+    const ptrdiff_t n = columns->n_rows, p = columns->n_columns;
     if (columns->dtype == MATRIX_FLOAT32) {
-        sums_of_label_typed(columns, weights, labels, label, sums, MATRIX_FLOAT32);
+        sums_of_labels_typed(columns, weights, labels, wanted, sums, 0, n_labels, MATRIX_FLOAT32);
     } else {
-        sums_of_label_typed(columns, weights, labels, label, sums, MATRIX_FLOAT64);
+        sums_of_labels_typed(columns, weights, labels, wanted, sums, 0, n_labels, MATRIX_FLOAT64);
     }
-    double *weight = sums + columns->n_columns;
     if (weights) {
-        const matrix column = {(const char *)weights, columns->n_rows, 1, sizeof(double), 0, MATRIX_FLOAT64};
-        sums_of_label_typed(&column, NULL, labels, label, weight, MATRIX_FLOAT64);
+        const matrix column = {(const char *)weights, n, 1, sizeof(double), 0, MATRIX_FLOAT64};
+        sums_of_labels_typed(&column, NULL, labels, wanted, sums, p, n_labels, MATRIX_FLOAT64);
     } else {
-        int32_t rows = 0;
-        for (ptrdiff_t r = 0; r < columns->n_rows; r++) rows += labels[r] == label;
-        *weight += rows;
+        for (int j = 0; j < n_labels; j++) {
+            int32_t rows = 0;
+            for (ptrdiff_t r = 0; r < n; r++) rows += labels[r] == wanted[j];
+            sums[j][p] += rows;
+        }
     }
+}
+
+/* Adds the rows whose label is wanted[j] to sums[j]: p weighted sums, then the weight. For few labels. Columns are
+ * contiguous, of float32 or float64; SUMS_LANES - 1 more items of each, weights and labels may be read, no label of
+ * which may be wanted. */
+static inline void sums_of_labels(const matrix *columns, const double *weights, const int32_t *labels,
+                                  const int32_t *wanted, double *const *sums, ptrdiff_t n_labels) {
+    ptrdiff_t j = 0;
+    for (; j + SUMS_LABELS <= n_labels; j += SUMS_LABELS) {
+        sums_of_labels_n(columns, weights, labels, wanted + j, sums + j, SUMS_LABELS);
+    }
+    for (; j < n_labels; j++) sums_of_labels_n(columns, weights, labels, wanted + j, sums + j, 1);
 }
 
 /* What a cluster costs: weighted squared distances, weight, rows; one padding. */
@@ -167,12 +196,8 @@ FC_INLINE void costs_add_p(const matrix *view, ptrdiff_t start, ptrdiff_t count,
     const char *at = view->data + start * view->row_stride;
     for (ptrdiff_t r = 0; r < count; r++, at += view->row_stride) {
         const double *center = centers + (ptrdiff_t)labels[r] * p, weight = weights ? weights[r] : 1.0;
-        double *cost = costs + (ptrdiff_t)labels[r] * COST_STRIDE, squared = 0;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            const double difference = matrix_value(at + i * view->column_stride, dtype) - center[i];
-            squared += difference * difference;
-        }
-        cost[COST_INERTIA] += weight * squared;
+        double *cost = costs + (ptrdiff_t)labels[r] * COST_STRIDE;
+        cost[COST_INERTIA] += weight * matrix_distance(at, center, p, view->column_stride, dtype);
         cost[COST_WEIGHT] += weight;
         cost[COST_ROWS] += 1.0;
     }
