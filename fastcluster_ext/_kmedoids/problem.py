@@ -88,7 +88,9 @@ class Problem:
             return
         looked_at = 4 * k
         while True:
-            distinct = len(np.unique(self.points[:looked_at] if rows is None else self.points[rows[:looked_at]], axis=0))
+            distinct = len(
+                np.unique(self.points[:looked_at] if rows is None else self.points[rows[:looked_at]], axis=0)
+            )
             if distinct >= k:
                 return
             if looked_at >= available:
