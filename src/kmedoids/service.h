@@ -86,7 +86,8 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
     double *own = (double *)scratch, *buffer = own + service_own(v->k);
     for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
         const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
-        /* Indices as wide as distances, and nothing but selections: the compiler makes vectors of it. */
+        /* Indices as wide as distances, and no selection of selections: the compiler makes vectors without branches of
+         * it. Distances that are undefined (NaN) change nothing. */
         double first[SOURCE_TILE], second[SOURCE_TILE];
         int64_t nearest[SOURCE_TILE], next[SOURCE_TILE];
         for (ptrdiff_t o = 0; o < count; o++) {
@@ -96,12 +97,12 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
         for (int64_t i = 0; i < v->k; i++) {
             const double *d = source_tile(s, medoids[i], at, count, buffer);
             for (ptrdiff_t o = 0; o < count; o++) {
-                const double x = d[o], best = first[o], other = second[o];
-                const int64_t slot = nearest[o], next_slot = next[o];
-                second[o] = x < best ? best : x < other ? x : other;
-                next[o] = x < best ? slot : x < other ? i : next_slot;
+                const double x = d[o], best = first[o], other = second[o], high = best > x ? best : x;
+                const int64_t slot = nearest[o], behind = x < other ? i : next[o];
                 first[o] = x < best ? x : best;
+                second[o] = high < other ? high : other;
                 nearest[o] = x < best ? i : slot;
+                next[o] = x < best ? slot : behind;
             }
         }
         for (ptrdiff_t o = 0; o < count; o++) {
