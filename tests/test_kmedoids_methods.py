@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -316,6 +317,35 @@ def test_history_and_callback():
     assert stopped.n_swap == 2
     assert not stopped.converged
     np.testing.assert_array_equal(stopped.medoids, result.history[2].medoids)
+
+
+PEAK = """
+import json
+from pathlib import Path
+import numpy as np
+from fastcluster_ext import kmedoids
+
+def status(name):
+    return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                       if line.startswith(name))
+
+def extra(X, metric):
+    kmedoids(X[:50, :50], 3, metric=metric)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    kmedoids(X, 8, metric=metric, init=np.arange(8))
+    return (status("VmHWM") - before) / len(X)
+
+points = np.random.default_rng(0).random((6000, 3))
+matrix = np.abs(points[:, :1] - points[:, 0]).astype("f4")
+print(json.dumps([extra(matrix, "precomputed"), extra(points, "manhattan")]))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's memory peaks")
+def test_memory_is_linear():
+    """A matrix is not copied (24 000 bytes a point), nor made from points."""
+    assert max(json.loads(run_python(PEAK).stdout)) < 1000
 
 
 INTERRUPTED = (
