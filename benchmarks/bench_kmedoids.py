@@ -10,6 +10,7 @@ against each other, and says of each target whether it was hit: the best peer's 
 from __future__ import annotations
 
 import functools
+import importlib.util
 import shutil
 import statistics
 import subprocess
@@ -193,6 +194,8 @@ def ours_photo_silhouette(n_threads: int) -> Job:
 class Case:
     """What is compared: jobs by the name of the program, ours first, with their rounds; and what is wanted.
 
+    Programs that are not installed are left out, by pytest without a word.
+
     ratio: how many times as fast as the best of the others ours should be; seconds, megabytes: what ours may take, in
     addition to its data; loss: our median loss by the least median of the others', at most.
     """
@@ -203,6 +206,18 @@ class Case:
     seconds: float | None = None
     megabytes: float | None = None
     loss: float | None = None
+
+    @property
+    def programs(self) -> dict[str, tuple[Callable[[int], Job], int]]:
+        """The jobs of the programs that are installed."""
+        return {name: job for name, job in self.jobs.items() if _is_installed(name)}
+
+
+def _is_installed(name: str) -> bool:
+    if name.startswith("R,"):
+        return shutil.which("Rscript") is not None
+    modules = {"kmedoids": "kmedoids", "scikit-learn": "sklearn"}
+    return all(importlib.util.find_spec(module) for package, module in modules.items() if package in name)
 
 
 def _matrix_case(method: str) -> Case:
@@ -279,15 +294,16 @@ def _median_loss(results: list[Found]) -> float:
 
 def run(case: Case) -> list[str]:
     """Time the programs of a case in turns, check what they found, and return lines that say what was hit."""
-    seconds: dict[str, list[float]] = {name: [] for name in case.jobs}
-    results: dict[str, list[Found]] = {name: [] for name in case.jobs}
+    programs = case.programs
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    results: dict[str, list[Found]] = {name: [] for name in programs}
     with ExitStack() as stack:
         workers = {
             name: stack.enter_context(JobProcess(prepare, (available_cpus(),), available_cpus()))
-            for name, (prepare, _) in case.jobs.items()
+            for name, (prepare, _) in programs.items()
         }
-        for turn in range(max(rounds for _, rounds in case.jobs.values())):
-            for name, (_, rounds) in case.jobs.items():
+        for turn in range(max(rounds for _, rounds in programs.values())):
+            for name, (_, rounds) in programs.items():
                 if turn < rounds:
                     taken = workers[name].run(turn)
                     results[name].append(workers[name].outcome())
@@ -295,29 +311,28 @@ def run(case: Case) -> list[str]:
         peak = workers[OURS].peak_bytes()
     _check(case, results)
     lines = [f"{case.title}"]
-    for name in case.jobs:
+    for name in programs:
         loss = f", loss {_median_loss(results[name]):.8g}" if "loss" in results[name][-1] else ""
         lines.append(f"    {name}: median {statistics.median(seconds[name]):.3g} s of {len(seconds[name])}{loss}")
+    lines += [f"    {name}: not installed" for name in case.jobs if name not in programs]
     ours = statistics.median(seconds[OURS])
-    others = [name for name in case.jobs if name != OURS]
+    others = [name for name in programs if name != OURS]
     verdicts = []
-    if case.ratio is not None:
+    if case.ratio is not None and others:
         ratio = min(statistics.median(seconds[name]) for name in others) / ours
         verdicts.append((ratio >= case.ratio, f"{ratio:.1f}x, wanted {case.ratio:g}x"))
     if case.seconds is not None:
         verdicts.append((ours <= case.seconds, f"{ours:.2f} s, wanted {case.seconds:g} s"))
     if case.megabytes is not None and peak is not None:
         verdicts.append((peak <= case.megabytes * 1e6, f"{peak / 1e6:.0f} MB more, wanted {case.megabytes:g} MB"))
-    if case.loss is not None:
+    if case.loss is not None and others:
         excess = _median_loss(results[OURS]) / min(_median_loss(results[name]) for name in others)
         verdicts.append((excess <= case.loss, f"loss {excess:.4f} of theirs, wanted {case.loss:g}"))
     return lines + [f"    {'hit' if hit else 'MISSED'}: {text}" for hit, text in verdicts]
 
 
-@pytest.mark.parametrize(("name", "who"), [(name, who) for name, case in CASES.items() for who in case.jobs])
+@pytest.mark.parametrize(("name", "who"), [(name, who) for name, case in CASES.items() for who in case.programs])
 def test_medoids(benchmark: BenchmarkFixture, name: str, who: str) -> None:
-    if who.startswith("R,") and shutil.which("Rscript") is None:
-        pytest.skip("needs R")
     prepare, rounds = CASES[name].jobs[who]
     benchmark.group, benchmark.name = CASES[name].title, who
     with JobProcess(prepare, (available_cpus(),), available_cpus()) as worker:

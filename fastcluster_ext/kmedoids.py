@@ -244,8 +244,8 @@ def kmedoids(
     )
 
 
-def _by_cluster(labels: npt.NDArray[np.int32], values: Floats | None, k: int) -> Floats:
-    """Return the sum of values, or the number of points, by cluster."""
+def _by_cluster(labels: npt.NDArray[np.int32], values: Floats, k: int) -> Floats:
+    """Return the sum of values by cluster."""
     return np.bincount(labels, values, minlength=k).astype(np.float64)
 
 
@@ -264,7 +264,7 @@ def _result(problem: Problem, state: Any, run: Run, feature_names: tuple[str, ..
         loss=loss,
         cluster_loss=_by_cluster(labels, state.first if weights is None else state.first * weights, k),
         sizes=sizes.astype(np.int64),
-        cluster_weights=_by_cluster(labels, weights, k),
+        cluster_weights=sizes.astype(np.float64) if weights is None else _by_cluster(labels, weights, k),
         n_iter=run.n_iter,
         n_swap=run.n_swap,
         converged=run.converged,

@@ -252,3 +252,10 @@ def swaps(distances, start, weights=None, eager=True):
             since += len(tried)
         candidate = (candidate + 1) % len(distances)
     return done
+
+
+def seeded_medoid_problem(seed):
+    """300 points of six clusters and six rows to start from; RandomState's streams are the same in every NumPy."""
+    draw = np.random.RandomState(seed)
+    X = 5 * draw.standard_normal((6, 2))[draw.randint(0, 6, 300)] + draw.standard_normal((300, 2))
+    return X, draw.permutation(300)[:6]

@@ -1,5 +1,8 @@
 """KMedoids as scikit-learn wants estimators, and as the kmedoids package has it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -10,7 +13,11 @@ from fastcluster_ext.estimators import KMedoids
 
 def not_dissimilarities(estimator):
     """What hands points to estimators of any kind."""
-    return {"check_clustering": "it gives points, not dissimilarities"} if estimator.metric == "precomputed" else {}
+    return (
+        {"check_clustering": "it gives points, whatever the tags say, and 'precomputed' takes dissimilarities"}
+        if estimator.metric == "precomputed"
+        else {}
+    )
 
 
 @parametrize_with_checks(
@@ -43,8 +50,10 @@ def test_is_kmedoids():
     assert points.transform(X).shape == (1200, 4)
 
 
-def test_attributes_are_those_of_the_kmedoids_package():
-    peer = pytest.importorskip("kmedoids")
-    theirs = peer.KMedoids(3, random_state=0).get_params()
-    ours = KMedoids(3, random_state=0).get_params()
-    assert theirs.items() <= ours.items()
+def test_parameters_and_attributes_are_those_of_the_kmedoids_package():
+    fixture = json.loads((Path(__file__).parent / "data" / "kmedoids_package.json").read_text())
+    ours = KMedoids(3, metric="euclidean", random_state=0)
+    assert (fixture["parameters"] | {"metric": "euclidean"}).items() <= ours.get_params().items()
+    assert KMedoids(3).metric == fixture["parameters"]["metric"]
+    ours.fit(np.random.default_rng(0).normal(size=(50, 2)))
+    assert set(fixture["attributes"]) <= set(vars(ours))

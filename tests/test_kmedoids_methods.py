@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from processes import INTERRUPTIBLE, run_python
-from reference import swaps
+from reference import seeded_medoid_problem, swaps
 
 from fastcluster_ext import cdist, cluster_spread, kmedoids, silhouette_samples
 
 DATA = Path(__file__).parent / "data"
 R_FIXTURES = json.loads((DATA / "pam.json").read_text())
+PACKAGE_FIXTURES = json.loads((DATA / "kmedoids_package.json").read_text())
 SWAPPING = ("fasterpam", "fastpam1", "pam")
 
 
@@ -189,16 +191,12 @@ def test_matrices_of_every_magnitude(dtype, power):
 
 @pytest.mark.parametrize("method", ["fasterpam", "fastpam1"])
 def test_loss_is_that_of_the_kmedoids_package(method):
-    peer = pytest.importorskip("kmedoids")
-    ours, theirs = [], []
-    for seed in range(20):
-        X = blobs(300, 2, seed)
-        distances = cdist(X, X, "cityblock")
-        start = np.random.default_rng(seed).permutation(len(X))[:6]
+    ours, theirs = [], np.array(PACKAGE_FIXTURES["losses"][method])
+    for seed in range(len(theirs)):
+        X, start = seeded_medoid_problem(seed)
         ours.append(kmedoids(X, 6, method=method, init=start).loss)
-        settings_ = {"n_cpu": 1} if method == "fasterpam" else {}
-        theirs.append(getattr(peer, method)(distances, start.astype(np.uint64), **settings_).loss)
-    assert np.max(np.array(ours) / theirs) <= 1.01
+    assert len(theirs) == 20
+    assert np.max(ours / theirs) <= 1.01
     assert np.mean(ours) <= np.mean(theirs) * (1 + 1e-12)
 
 
@@ -319,6 +317,35 @@ def test_history_and_callback():
     assert stopped.n_swap == 2
     assert not stopped.converged
     np.testing.assert_array_equal(stopped.medoids, result.history[2].medoids)
+
+
+PEAK = """
+import json
+from pathlib import Path
+import numpy as np
+from fastcluster_ext import kmedoids
+
+def status(name):
+    return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
+                       if line.startswith(name))
+
+def extra(X, metric):
+    kmedoids(X[:50, :50], 3, metric=metric)
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    kmedoids(X, 8, metric=metric, init=np.arange(8))
+    return (status("VmHWM") - before) / len(X)
+
+points = np.random.default_rng(0).random((6000, 3))
+matrix = np.abs(points[:, :1] - points[:, 0]).astype("f4")
+print(json.dumps([extra(matrix, "precomputed"), extra(points, "manhattan")]))
+"""
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's memory peaks")
+def test_memory_is_linear():
+    """A matrix is not copied (24 000 bytes a point), nor made from points."""
+    assert max(json.loads(run_python(PEAK).stdout)) < 1000
 
 
 INTERRUPTED = (

@@ -1,7 +1,11 @@
 """Validity indices against scikit-learn, R's examples, brute force and hand-made values."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from reference import seeded_medoid_problem
 from scipy.spatial.distance import cdist as scipy_cdist
 from sklearn import metrics
 
@@ -104,11 +108,12 @@ def test_simplified_and_medoid_silhouette():
     other = distances.min(axis=1)
     expected = (other - own) / np.maximum(own, other)
     np.testing.assert_allclose(simplified_silhouette_samples(X, centers, labels), expected, atol=1e-12)
-    peer = pytest.importorskip("kmedoids")
-    medoids = np.array([3, 77, 150])
-    full = scipy_cdist(X, X, "cityblock")
-    expected_score, _ = peer.medoid_silhouette(full, medoids.astype(np.uint64))
-    assert medoid_silhouette_score(X, medoids) == pytest.approx(expected_score)
+
+
+def test_medoid_silhouette_is_that_of_the_kmedoids_package():
+    fixture = json.loads((Path(__file__).parent / "data" / "kmedoids_package.json").read_text())
+    X, medoids = seeded_medoid_problem(0)
+    assert medoid_silhouette_score(X, medoids) == pytest.approx(fixture["medoid_silhouette"], rel=1e-12)
 
 
 def test_spread_by_brute_force():

@@ -126,7 +126,7 @@ def _clarans(problem: Problem, state: Any, k: int, given: Indices | None, settin
                 drawn[place] = int(value)
             return np.array([drawn[place] for place in range(start, start + count)], dtype=np.int64)
 
-        eager(run, state, problem.threads, random, patience, max(settings.max_iter, 0) * n)
+        eager(run, state, problem.least_batch, random, patience, max(settings.max_iter, 0) * n)
         run.n_iter = search + 1
         if run.loss < best.loss:
             best = run

@@ -22,6 +22,9 @@ Indices = npt.NDArray[np.int64]
 # Half of a float32 matrix may have been rounded apart from the other, and likewise of a float64 matrix.
 _ASYMMETRY = {4: 1e-4, 8: 1e-8}
 
+# Distances that take about as long as a call of the kernel: fasterpam on 400 points takes 2.0 ms instead of 2.4.
+_CALL = 1 << 13
+
 # Points are put in an order in which neighbors are close by interleaving this many bits of at most this many features.
 _ORDER_BITS, _ORDER_FEATURES = 10, 6
 
@@ -42,6 +45,11 @@ class Problem:
         given = self.matrix if self.points is None else self.points
         assert given is not None
         return len(given)
+
+    @property
+    def least_batch(self) -> int:
+        """Number of candidates that take about as long to look at as the call that asks for it."""
+        return max(self.threads, _CALL // self.n)
 
     def state(self, k: int, *, rows: Array | None = None, sifted: bool = False) -> Any:
         """Return the kernel's state for up to k medoids, taken from `rows` if they are not taken from the points."""
@@ -72,17 +80,20 @@ class Problem:
 
     def check_distinct(self, k: int) -> None:
         """Raise ValueError if there are fewer than k (distinct) points of positive weight."""
-        rows = np.arange(self.n) if self.weights is None else np.flatnonzero(self.weights)
-        if len(rows) < k:
-            raise ValueError(f"k must be at most the number of points, which is {len(rows)}, got {k}")
+        rows = None if self.weights is None else np.flatnonzero(self.weights)
+        available = self.n if rows is None else len(rows)
+        if available < k:
+            raise ValueError(f"k must be at most the number of points, which is {available}, got {k}")
         if self.points is None:
             return
-        looked_at = max(4 * k, 1024)
+        looked_at = 4 * k
         while True:
-            distinct = len(np.unique(self.points[rows[:looked_at]], axis=0))
+            distinct = len(
+                np.unique(self.points[:looked_at] if rows is None else self.points[rows[:looked_at]], axis=0)
+            )
             if distinct >= k:
                 return
-            if looked_at >= len(rows):
+            if looked_at >= available:
                 raise ValueError(f"k must be at most the number of distinct points, which is {distinct}, got {k}")
             looked_at *= 2
 

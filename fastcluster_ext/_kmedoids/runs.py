@@ -92,7 +92,7 @@ class Run:
 def eager(
     run: Run,
     state: Any,
-    threads: int,
+    least: int,
     candidates_at: Callable[[int, int], Indices],
     patience: int,
     budget: int,
@@ -100,10 +100,11 @@ def eager(
     """Try candidates in turn, swap whenever that improves; until `patience` in a row did not, or `budget` are tried.
 
     Bounds on what candidates change are found for batches at once, against the same medoids; after the first candidate
-    that improves, those behind it are tried again. So the swaps are those of one candidate at a time, for any batch.
+    that improves, those behind it are tried again. So the swaps are those of one candidate at a time, for any batch;
+    `least` is the smallest.
     Returns the number of candidates tried.
     """
-    size, since, tried = threads, 0, 0
+    size, since, tried = least, 0, 0
     while since < patience and tried < budget and not run.stopped:
         candidates = candidates_at(tried, min(size, patience - since, budget - tried))
         found = state.first_improving(candidates, -LEAST_GAIN * state.loss)
@@ -115,7 +116,7 @@ def eager(
         at, slot = found
         tried += at + 1
         # The next improvement is about as far away as this one was; half of that wastes least.
-        since, size = 0, max(threads, (since + at) // 2)
+        since, size = 0, max(least, (since + at) // 2)
         old, new = int(state.medoids[slot]), int(candidates[at])
         state.swap(slot, new)
         run.n_swap += 1
@@ -131,5 +132,5 @@ def sweep(run: Run, problem: Problem, state: Any, settings: Settings) -> None:
     def cyclic(start: int, count: int) -> Indices:
         return np.arange(start, start + count) % n
 
-    tried = eager(run, state, problem.threads, cyclic, n, settings.max_iter * n)
+    tried = eager(run, state, problem.least_batch, cyclic, n, settings.max_iter * n)
     run.n_iter = -(-tried // n)

@@ -103,7 +103,7 @@ def _polish(problem: Problem, state: Any, settings: Settings) -> None:
         def cyclic(start: int, count: int, near: Indices = near) -> Indices:
             return near[np.arange(start, start + count) % len(near)]
 
-        eager(run, state, problem.threads, cyclic, len(near), 300 * len(near))
+        eager(run, state, problem.least_batch, cyclic, len(near), 300 * len(near))
 
 
 def _build(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None:

@@ -38,6 +38,11 @@ FC_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 FC_INLINE vf vf_abs(vf a) { return _mm512_abs_ps(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm512_mask_mov_epi32(b, m, a); }
+FC_INLINE vi vi_load(const int32_t *p) { return _mm512_loadu_si512((const void *)p); }
+/* Bits of `a` where `keep` has ones, and those of `tag`, which has none there. */
+FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
+    return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(a), keep, tag, 0xEA));
+}
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
 /* table[index] lane by lane, of a table of `size` values, a power of two (memory of whole vectors). */
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
@@ -89,6 +94,10 @@ FC_INLINE vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 FC_INLINE vf vf_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_LT_OQ); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m)); }
+FC_INLINE vi vi_load(const int32_t *p) { return _mm256_loadu_si256((const vi *)p); }
+FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
+    return _mm256_or_ps(_mm256_and_ps(a, _mm256_castsi256_ps(keep)), _mm256_castsi256_ps(tag));
+}
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     if (size <= 8) return _mm256_permutevar8x32_ps(vf_load(table), index);
@@ -128,6 +137,10 @@ FC_INLINE vf vf_sqrt(vf a) { return _mm_sqrt_ps(a); }
 FC_INLINE vf vf_abs(vf a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
 FC_INLINE vm vf_less(vf a, vf b) { return _mm_cmplt_ps(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return _mm_blendv_epi8(b, a, _mm_castps_si128(m)); }
+FC_INLINE vi vi_load(const int32_t *p) { return _mm_loadu_si128((const vi *)p); }
+FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
+    return _mm_or_ps(_mm_and_ps(a, _mm_castsi128_ps(keep)), _mm_castsi128_ps(tag));
+}
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     (void)size;
@@ -158,6 +171,10 @@ FC_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
 FC_INLINE vf vf_abs(vf a) { return vabsq_f32(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return vcltq_f32(a, b); }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return vbslq_s32(m, a, b); }
+FC_INLINE vi vi_load(const int32_t *p) { return vld1q_s32(p); }
+FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
+    return vreinterpretq_f32_s32(vorrq_s32(vandq_s32(vreinterpretq_s32_f32(a), keep), tag));
+}
 FC_INLINE uint32_t vm_bits(vm m) {
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, bit));
@@ -200,6 +217,15 @@ FC_INLINE vf vf_sqrt(vf a) { return sqrtf(a); }
 FC_INLINE vf vf_abs(vf a) { return fabsf(a); }
 FC_INLINE vm vf_less(vf a, vf b) { return a < b; }
 FC_INLINE vi vi_select(vm m, vi a, vi b) { return m ? a : b; }
+FC_INLINE vi vi_load(const int32_t *p) { return *p; }
+FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
+    union {
+        vf value;
+        vi bits;
+    } both = {a};
+    both.bits = (both.bits & keep) | tag;
+    return both.value;
+}
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) { return (void)size, table[index]; }
 FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
@@ -218,21 +244,16 @@ FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {
 #endif
 }
 
-/* Write the values and the numbers of every lane set in `m`, in order; returns how many. May write VF_LANES of each. */
-FC_INLINE int vf_store_where(float *values, int32_t *numbers, vf value, const int32_t *number, vm m) {
+/* Write the values of every lane set in `m`, in order; returns how many. May write VF_LANES of them. */
+FC_INLINE int vf_store_where(float *out, vf value, vm m) {
 #if defined(__AVX512F__)
-    vf_store(values, _mm512_maskz_compress_ps(m, value));
-    vi_store(numbers, _mm512_maskz_compress_epi32(m, _mm512_loadu_si512((const void *)number)));
+    vf_store(out, _mm512_maskz_compress_ps(m, value));
     return __builtin_popcount(m);
 #else
     float lanes[VF_LANES];
     int count = 0;
     vf_store(lanes, value);
-    for (uint32_t bits = vm_bits(m); bits; bits &= bits - 1) {
-        const int lane = __builtin_ctz(bits);
-        values[count] = lanes[lane];
-        numbers[count++] = number[lane];
-    }
+    for (uint32_t bits = vm_bits(m); bits; bits &= bits - 1) out[count++] = lanes[__builtin_ctz(bits)];
     return count;
 #endif
 }

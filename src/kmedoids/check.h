@@ -4,7 +4,9 @@
 
 #include "source.h"
 
-#define CHECK_BLOCK 64
+/* Rows and columns of a block. Of 16 to 128 the fastest for a float32 matrix of 20 000 rows on two cores: 25 GB/s, where
+ * 64 reads 22 and plain reading has 28. */
+#define CHECK_BLOCK 32
 
 typedef enum { CHECK_PASSED, CHECK_VALUE, CHECK_ASYMMETRIC } check_result;
 
@@ -91,20 +93,19 @@ static inline int check_wrong(const source *s, ptrdiff_t top, ptrdiff_t rows, pt
     return wrong;
 }
 
+/* Every cache line of a stretch of a row, also the last where the stretch does not begin at one. */
+FC_INLINE void check_prefetch_row(const source *s, ptrdiff_t c, ptrdiff_t start, ptrdiff_t count) {
+    enum { LINE = 64 };
+    const char *at = s->data + c * s->row_stride + start * s->column_stride, *stop = at + count * s->column_stride;
+    for (const char *line = at - (uintptr_t)at % LINE; line < stop; line += LINE) __builtin_prefetch(line, 0, 2);
+}
+
 /* Have a block, and its mirror image, brought into the cache while the one before it is looked at: the short stretches of
  * many rows that it consists of are no pattern that a processor foresees. */
 FC_INLINE void check_prefetch(const source *s, ptrdiff_t top, ptrdiff_t rows, ptrdiff_t left, ptrdiff_t columns) {
-    enum { LINE = 64 };
-    const ptrdiff_t across = columns * s->column_stride, down = rows * s->column_stride;
     if (s->column_stride <= 0 || s->column_stride > 8) return;
-    for (ptrdiff_t i = 0; i < rows; i++) {
-        const char *at = s->data + (top + i) * s->row_stride + left * s->column_stride;
-        for (ptrdiff_t b = 0; b < across; b += LINE) __builtin_prefetch(at + b, 0, 2);
-    }
-    for (ptrdiff_t j = 0; j < columns; j++) {
-        const char *at = s->data + (left + j) * s->row_stride + top * s->column_stride;
-        for (ptrdiff_t b = 0; b < down; b += LINE) __builtin_prefetch(at + b, 0, 2);
-    }
+    for (ptrdiff_t i = 0; i < rows; i++) check_prefetch_row(s, top + i, left, columns);
+    for (ptrdiff_t j = 0; j < columns; j++) check_prefetch_row(s, left + j, top, rows);
 }
 
 /* Blocks (block, other) for all other >= block. relative: allowed |a - b| / max(a, b). where: row and column found. */

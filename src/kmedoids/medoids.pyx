@@ -68,9 +68,9 @@ cdef extern from "kmedoids/service.h" nogil:
 
     size_t service_scratch_bytes(ptrdiff_t k) noexcept
     void service_assign(const source* s, service* v, const int64_t* medoids, ptrdiff_t start, ptrdiff_t stop,
-                        double* buffer, double* sums) noexcept
+                        char* scratch, double* sums) noexcept
     void service_swap(const source* s, service* v, const int64_t* medoids, ptrdiff_t slot, ptrdiff_t start,
-                      ptrdiff_t stop, double* buffer, double* sums) noexcept
+                      ptrdiff_t stop, char* scratch, double* sums) noexcept
     double service_evaluate(const source* s, const service* v, ptrdiff_t c, char* scratch, ptrdiff_t* slot) noexcept
     double service_drift(const source* s, const service* v, ptrdiff_t c, ptrdiff_t slot, char* scratch) noexcept
     double service_sum(const source* s, const double* weights, ptrdiff_t c, double* buffer) noexcept
@@ -83,13 +83,18 @@ cdef extern from "kmedoids/screen.h" nogil:
         float* weights
         int32_t* nearest
         double slack
+        int bits
+
+    enum:
+        SCREEN_ROWS
 
     ptrdiff_t screen_padded(ptrdiff_t n) noexcept
     double screen_fill(screen* f, const service* v, ptrdiff_t start, ptrdiff_t stop) noexcept
-    bint screen_suits(double farthest, double heaviest) noexcept
+    bint screen_suits(double farthest, double heaviest, ptrdiff_t k) noexcept
+    int screen_bits(ptrdiff_t k) noexcept
     size_t screen_scratch_bytes(ptrdiff_t k) noexcept
-    void screen_bounds(const screen* f, const source* s, const service* v, ptrdiff_t c, char* scratch, double* lower,
-                       double* upper) noexcept
+    void screen_bounds(const screen* f, const source* s, const service* v, const int64_t* candidates, ptrdiff_t rows,
+                       char* scratch, double* lower, double* upper) noexcept
 
 
 cdef extern from "kmedoids/sieve.h" nogil:
@@ -136,9 +141,9 @@ cdef extern from "kmedoids/check.h" nogil:
 cdef enum:
     # Distances between two looks at pending signals, for each thread; about 20 ms.
     SLICE_WORK = 1 << 25
-    # Distances below which a parallel loop does not pay: about 400 us of one core. Eager swaps come in hundreds of
-    # small batches, and where other processes hold the cores each region waits, and spins, for a time slice.
-    TEAM_WORK = 1 << 20
+    # Distances below which a parallel loop does not pay: about 100 us of one core. Eager swaps come in hundreds of small
+    # batches; a quarter of what it was (1 << 20) takes 20 ms of 340 off 134 swaps among 20 000 points.
+    TEAM_WORK = 1 << 18
     # Candidates that the best of all swaps is first looked for among.
     LIKELY = 256
     # How many of the distances a sieve leaves, about: one in so many.
@@ -355,7 +360,8 @@ cdef class Medoids:
         for i in range(v.k):
             slack += v.removal[i]
         self.g.slack = 4 * 2.0**-24 * (2 * self.loss + slack)
-        self.screened = screen_suits(most, self.heaviest)
+        self.g.bits = screen_bits(v.k)
+        self.screened = screen_suits(most, self.heaviest, v.k)
         self.fresh = True
         return 0
 
@@ -473,7 +479,7 @@ cdef class Medoids:
                 for chunk in prange(first, last, num_threads=threads, schedule="dynamic"):
                     service_assign(&self.s, &self.v, &self.slots[0], chunk * SERVICE_CHUNK,
                                    min((chunk + 1) * SERVICE_CHUNK, self.v.n),
-                                   <double*>(self.scratch + threadid() * self.scratch_size),
+                                   self.scratch + threadid() * self.scratch_size,
                                    &self.sums[chunk * (self.v.k + 1)])
             PyErr_CheckSignals()
         return self.total(chunks)
@@ -490,14 +496,14 @@ cdef class Medoids:
 
     cdef int replace(self, ptrdiff_t slot, int64_t candidate) except -1:
         cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK
-        cdef int threads = self.team(<double>self.v.n * 8)
+        # A swap looks at a point for about as long as it takes to read this many distances.
+        cdef int threads = self.team(<double>self.v.n * 32)
         self.slots[slot] = candidate
         with nogil:
             for chunk in prange(chunks, num_threads=threads, schedule="dynamic"):
                 service_swap(&self.s, &self.v, &self.slots[0], slot, chunk * SERVICE_CHUNK,
                              min((chunk + 1) * SERVICE_CHUNK, self.v.n),
-                             <double*>(self.scratch + threadid() * self.scratch_size),
-                             &self.sums[chunk * (self.v.k + 1)])
+                             self.scratch + threadid() * self.scratch_size, &self.sums[chunk * (self.v.k + 1)])
         self.total(chunks)
         PyErr_CheckSignals()
         return 0
@@ -673,21 +679,24 @@ cdef class Medoids:
         for first in range(0, m, a_slice):
             last = min(first + a_slice, m)
             with nogil:
-                for t in prange(first, last, num_threads=threads, schedule="dynamic"):
-                    self.bound_one(v, candidates[t], alone, self.scratch + threadid() * self.scratch_size, &lower[t],
-                                   &upper[t])
+                for t in prange(first, last, SCREEN_ROWS, num_threads=threads, schedule="dynamic"):
+                    self.bound_some(v, &candidates[t], min(last - t, SCREEN_ROWS), alone,
+                                    self.scratch + threadid() * self.scratch_size, &lower[t], &upper[t])
             PyErr_CheckSignals()
         return 0
 
-    cdef void bound_one(self, const service* v, ptrdiff_t c, bint alone, char* scratch, double* lower,
-                        double* upper) noexcept nogil:
-        cdef ptrdiff_t place
-        if self.sifted and not alone:
-            sieve_bounds(&self.f, &self.s, v, c, scratch, lower, upper)
-        elif self.screened and not alone:
-            screen_bounds(&self.g, &self.s, v, c, scratch, lower, upper)
-        else:
-            lower[0] = upper[0] = self.decide(v, c, scratch, &place)
+    cdef void bound_some(self, const service* v, const int64_t* candidates, ptrdiff_t count, bint alone, char* scratch,
+                         double* lower, double* upper) noexcept nogil:
+        """Bounds of at most SCREEN_ROWS candidates."""
+        cdef ptrdiff_t t, place
+        if self.screened and not alone:
+            screen_bounds(&self.g, &self.s, v, candidates, count, scratch, lower, upper)
+            return
+        for t in range(count):
+            if self.sifted and not alone:
+                sieve_bounds(&self.f, &self.s, v, candidates[t], scratch, &lower[t], &upper[t])
+            else:
+                lower[t] = upper[t] = self.decide(v, candidates[t], scratch, &place)
 
     cdef int decide_all(self, const service* v, const int64_t[::1] candidates, double[::1] changes,
                         int64_t[::1] places) except -1:

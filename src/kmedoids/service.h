@@ -18,6 +18,8 @@
 /* Sums side by side, so that one addition need not wait for the last. */
 #define SERVICE_LANES 4
 #define SERVICE_CHUNK 2048
+/* Fewer values of a tile than these are read one by one. */
+#define SERVICE_FEW 16
 
 typedef struct {
     ptrdiff_t n, k;
@@ -49,9 +51,20 @@ FC_INLINE void service_clear(service *v, ptrdiff_t o) {
     v->nearest[o] = v->next[o] = INT32_MAX;
 }
 
-/* Loss (at [0]) and removal losses (at [1 + i]) of points [start, stop). */
-static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t stop, double *sums) {
-    for (ptrdiff_t i = 0; i <= v->k; i++) sums[i] = 0;
+/* Doubles that SERVICE_LANES sums for each medoid take; what follows is on a cache line again, as tiles of metrics.h must
+ * be. */
+static inline ptrdiff_t service_own(ptrdiff_t k) { return (k * SERVICE_LANES + 7) / 8 * 8; }
+
+/* `start` and then the sums for medoid i, added up. */
+FC_INLINE double service_total(const double *own, ptrdiff_t i, double start) {
+    for (int l = 0; l < SERVICE_LANES; l++) start += own[i * SERVICE_LANES + l];
+    return start;
+}
+
+/* Loss (at [0]) and removal losses (at [1 + i]) of points [start, stop). own: service_own(k) doubles. */
+static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t stop, double *own, double *sums) {
+    double loss[SERVICE_LANES] = {0};
+    for (ptrdiff_t i = 0; i < v->k * SERVICE_LANES; i++) own[i] = 0;
     for (ptrdiff_t o = start; o < stop; o++) {
         const double w = v->weights ? v->weights[o] : 1.0;
         if (v->nearest[o] == INT32_MAX) {
@@ -59,17 +72,22 @@ static inline void service_sums(const service *v, ptrdiff_t start, ptrdiff_t sto
             v->nearest[o] = 0;
             v->first[o] = NAN;
         }
-        sums[0] += w * v->first[o];
-        if (v->k > 1) sums[1 + v->nearest[o]] += w * (v->second[o] - v->first[o]);
+        loss[o % SERVICE_LANES] += w * v->first[o];
+        own[v->nearest[o] * SERVICE_LANES + o % SERVICE_LANES] += w * (v->second[o] - v->first[o]);
     }
+    sums[0] = 0;
+    for (int l = 0; l < SERVICE_LANES; l++) sums[0] += loss[l];
+    for (ptrdiff_t i = 0; i < v->k; i++) sums[1 + i] = v->k > 1 ? service_total(own, i, 0) : 0;
 }
 
 /* The two best of all medoids for points [start, stop), start a multiple of SOURCE_TILE; and their sums. */
 static inline void service_assign(const source *s, service *v, const int64_t *medoids, ptrdiff_t start, ptrdiff_t stop,
-                                  double *buffer, double *sums) {
+                                  char *scratch, double *sums) {
+    double *own = (double *)scratch, *buffer = own + service_own(v->k);
     for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
         const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
-        /* Indices as wide as distances, and nothing but selections: the compiler makes vectors of it. */
+        /* Indices as wide as distances, and no selection of selections: the compiler makes vectors without branches of
+         * it. Distances that are undefined (NaN) change nothing. */
         double first[SOURCE_TILE], second[SOURCE_TILE];
         int64_t nearest[SOURCE_TILE], next[SOURCE_TILE];
         for (ptrdiff_t o = 0; o < count; o++) {
@@ -79,12 +97,12 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
         for (int64_t i = 0; i < v->k; i++) {
             const double *d = source_tile(s, medoids[i], at, count, buffer);
             for (ptrdiff_t o = 0; o < count; o++) {
-                const double x = d[o], best = first[o], other = second[o];
-                const int64_t slot = nearest[o], next_slot = next[o];
-                second[o] = x < best ? best : x < other ? x : other;
-                next[o] = x < best ? slot : x < other ? i : next_slot;
+                const double x = d[o], best = first[o], other = second[o], high = best > x ? best : x;
+                const int64_t slot = nearest[o], behind = x < other ? i : next[o];
                 first[o] = x < best ? x : best;
+                second[o] = high < other ? high : other;
                 nearest[o] = x < best ? i : slot;
+                next[o] = x < best ? slot : behind;
             }
         }
         for (ptrdiff_t o = 0; o < count; o++) {
@@ -94,18 +112,25 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
             v->next[at + o] = (int32_t)next[o];
         }
     }
-    service_sums(v, start, stop, sums);
+    service_sums(v, start, stop, own, sums);
 }
 
 /* The same after medoids[slot] has changed: only points that may have lost one of their two best look at all medoids. */
 static inline void service_swap(const source *s, service *v, const int64_t *medoids, ptrdiff_t slot, ptrdiff_t start,
-                                ptrdiff_t stop, double *buffer, double *sums) {
+                                ptrdiff_t stop, char *scratch, double *sums) {
+    double *own = (double *)scratch, *buffer = own + service_own(v->k);
     for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
         const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
         const double *d = source_tile(s, medoids[slot], at, count, buffer);
-        ptrdiff_t lost[SOURCE_TILE], n_lost = 0;
+        ptrdiff_t touched[SOURCE_TILE], lost[SOURCE_TILE], n_touched = 0, n_lost = 0;
+        /* Most points neither had the place nor get it; which ones is a branch that no processor foresees. */
         for (ptrdiff_t r = 0; r < count; r++) {
             const ptrdiff_t o = at + r;
+            touched[n_touched] = r;
+            n_touched += (v->nearest[o] == slot) | (v->next[o] == slot) | (d[r] <= v->second[o]);
+        }
+        for (ptrdiff_t t = 0; t < n_touched; t++) {
+            const ptrdiff_t r = touched[t], o = at + r;
             if (v->nearest[o] != slot && v->next[o] != slot) {
                 service_offer(v, o, d[r], (int32_t)slot);
             } else if (v->next[o] == slot && service_before(d[r], (int32_t)slot, v->first[o], v->nearest[o])) {
@@ -123,15 +148,19 @@ static inline void service_swap(const source *s, service *v, const int64_t *medo
         }
         for (ptrdiff_t l = 0; l < n_lost; l++) service_clear(v, lost[l]);
         for (ptrdiff_t i = 0; i < v->k && n_lost; i++) {
+            if (s->data && n_lost < SERVICE_FEW) {
+                for (ptrdiff_t l = 0; l < n_lost; l++) {
+                    const double x = *source_matrix_tile(s, medoids[i], lost[l], 1, buffer);
+                    service_offer(v, lost[l], x, (int32_t)i);
+                }
+                continue;
+            }
             d = source_tile(s, medoids[i], at, count, buffer);
             for (ptrdiff_t l = 0; l < n_lost; l++) service_offer(v, lost[l], d[lost[l] - at], (int32_t)i);
         }
     }
-    service_sums(v, start, stop, sums);
+    service_sums(v, start, stop, own, sums);
 }
-
-/* Doubles that E takes; what follows is on a cache line again, as tiles of metrics.h must be. */
-static inline ptrdiff_t service_own(ptrdiff_t k) { return (k * SERVICE_LANES + 7) / 8 * 8; }
 
 /* What one candidate's evaluation needs, per thread: k x SERVICE_LANES sums and a tile of distances. */
 static inline size_t service_scratch_bytes(ptrdiff_t k) {
@@ -164,19 +193,12 @@ static inline double service_terms(const source *s, const service *v, ptrdiff_t 
     return total;
 }
 
-/* `start` and then the parts of E for medoid i, added up. */
-FC_INLINE double service_total(const char *scratch, ptrdiff_t i, double start) {
-    const double *own = (const double *)scratch + i * SERVICE_LANES;
-    for (int l = 0; l < SERVICE_LANES; l++) start += own[l];
-    return start;
-}
-
 /* The change of the loss if candidate c takes the best place; *slot becomes that place. k = 1 is service_sum's. */
 static inline double service_evaluate(const source *s, const service *v, ptrdiff_t c, char *scratch, ptrdiff_t *slot) {
     const double shared = service_terms(s, v, c, scratch);
     double least = INFINITY;
     for (ptrdiff_t i = 0; i < v->k; i++) {
-        const double change = service_total(scratch, i, v->removal[i] + shared);
+        const double change = service_total((const double *)scratch, i, v->removal[i] + shared);
         if (change < least) {
             least = change;
             *slot = i;
@@ -196,10 +218,10 @@ static inline double service_drift(const source *s, const service *v, ptrdiff_t 
     const double shared = service_terms(s, v, c, scratch);
     double most = 0;
     for (ptrdiff_t i = 0; i < v->k; i++) {
-        const double gain = -service_total(scratch, i, shared);
+        const double gain = -service_total((const double *)scratch, i, shared);
         if (i != slot && gain > most) most = gain;
     }
-    return most + v->removal[slot] + service_total(scratch, slot, shared);
+    return most + v->removal[slot] + service_total((const double *)scratch, slot, shared);
 }
 
 /* The weighted sum of candidate c's dissimilarities to all points. */
