@@ -148,15 +148,15 @@ def linkage(
     Notes
     -----
     Of equal distances the one between lower positions counts, a merged cluster having the later position of its two,
-    with centroid and median linkage the earlier. Time O(n^2) (centroid and median: for most data). Memory for the
-    working copy: n (n - 1) / 2 distances for centroid and median linkage, as a rule half of that for complete, average,
-    weighted and ward, none for single; beside it, and with ``preserve_input=False`` alone, blocks of a few rows. Single
-    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete,
-    average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
-    there are few. Centroid and median merge the closest pair first.
+    with centroid and median linkage the earlier; with single linkage that of the lowest observation, then that of the
+    lowest other one. Time O(n^2) (centroid and median: for most data). Memory for the working copy: n (n - 1) / 2
+    distances for centroid and median linkage, as a rule half of that for complete, average, weighted and ward, a fifth
+    at most for single; beside it, and with ``preserve_input=False`` alone (single: with a tenth), blocks of a few rows.
+    Single linkage is the minimum spanning tree of the matrix (src/hierarchy/spanning.pyx). Complete, average, weighted
+    and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where there are few.
+    Centroid and median merge the closest pair first.
 
-    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx), and of equally long edges
-    that of the lowest observation comes first, then that of the lowest other one. For other methods equal
+    Without a matrix single linkage is that tree, of the points (src/hierarchy/boruvka.pyx). For other methods equal
     observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes
     that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
     few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
@@ -200,16 +200,11 @@ def linkage(
         raise ValueError(f"y must be 1 or 2 dimensional, got {values.ndim} dimensions")
     n = _observations(distances)
     sizes = _as_sizes(weights, n)
-    extremes = _extremes(distances, threads)
-    if not all(map(math.isfinite, extremes)):
-        raise ValueError(_describe_not_finite(distances, n))
-    if _METHODS[method].squared and extremes[0] < 0:
-        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
     kept = distances.copy() if optimal_ordering and not preserve_input else distances
-    try:
-        tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
-    except FloatingPointError as error:
-        raise ValueError(f"{error}: they are not Euclidean") from None
+    if method == "single":
+        tree = _span(distances, n, infinite=False, overwrite=not preserve_input, n_threads=threads)
+    else:
+        tree = _agglomerate_finite(distances, n, method, sizes, overwrite=not preserve_input, n_threads=threads)
     if callback is not None:
         callback(LinkageStep(n - 1, n - 1))
     return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
@@ -256,6 +251,27 @@ def _merge_points(
     )
 
 
+def _agglomerate_finite(
+    distances: Array,
+    n: int,
+    method: str,
+    sizes: npt.NDArray[np.float64] | None,
+    *,
+    overwrite: bool,
+    n_threads: int,
+) -> npt.NDArray[np.float64]:
+    """Return Z from a contiguous condensed matrix; ValueError if distances are not what they must be."""
+    extremes = _extremes(distances, n_threads)
+    if not all(map(math.isfinite, extremes)):
+        raise ValueError(_describe_not_finite(distances, n))
+    if _METHODS[method].squared and extremes[0] < 0:
+        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
+    try:
+        return _agglomerate(distances, n, method, sizes, extremes, overwrite=overwrite, n_threads=n_threads)
+    except FloatingPointError as error:
+        raise ValueError(f"{error}: they are not Euclidean") from None
+
+
 def _agglomerate(
     distances: Array,
     n: int,
@@ -271,48 +287,55 @@ def _agglomerate(
     pairs = np.empty((2, n - 1), np.int32)
     heights = np.empty(n - 1)
     if method == "single":
-        _kernels.load("slink").slink(distances, n, pairs, heights)
-    else:
-        scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+        return _span(distances, n, infinite=True, overwrite=overwrite, n_threads=n_threads)
+    scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
 
-        def room(count: int) -> Array:
-            return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
+    def room(count: int) -> Array:
+        return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
 
-        defined = _kernels.load("agglomerate").agglomerate(
-            distances.view(np.int8),
-            None if overwrite and distances.flags.writeable else room,
-            n,
-            is_double=distances.dtype == np.float64,
-            method=code,
-            weights=sizes,
-            scale=scale,
-            pairs=pairs,
-            heights=heights,
-            n_threads=n_threads,
-        )
-        if squared:
-            with np.errstate(invalid="ignore"):
-                heights = np.sqrt(_without_rounding(heights), out=heights)
-            heights /= scale
-        if not defined or np.isnan(heights).any():
-            raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
-    tree = _vectors.as_linkage(pairs, heights, ordered=ordered)
-    if method == "single" and _joins_three_at_once(tree):
-        _kernels.load("prim").prim(distances, n, pairs, heights)
-        tree = _vectors.as_linkage(pairs, heights, ordered=True)
-    if method == "single" and distances.dtype == np.float32:
-        # What SLINK has put behind the digits of single precision to tell equal heights apart.
-        whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
-        tree[:, 2] = whole.view(np.float64)
-    return tree
+    defined = _kernels.load("agglomerate").agglomerate(
+        distances.view(np.int8),
+        None if overwrite and distances.flags.writeable else room,
+        n,
+        is_double=distances.dtype == np.float64,
+        method=code,
+        weights=sizes,
+        scale=scale,
+        pairs=pairs,
+        heights=heights,
+        n_threads=n_threads,
+    )
+    if squared:
+        with np.errstate(invalid="ignore"):
+            heights = np.sqrt(_without_rounding(heights), out=heights)
+        heights /= scale
+    if not defined or np.isnan(heights).any():
+        raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
+    return _vectors.as_linkage(pairs, heights, ordered=ordered)
 
 
-def _joins_three_at_once(tree: npt.NDArray[np.float64]) -> bool:
-    """Tell whether a merge and one right below it are at the same height: SLINK does not know which comes first."""
-    n = len(tree) + 1
-    heights = np.concatenate((np.full(n, -np.inf), tree[:, 2]))
-    children = tree[:, :2].astype(np.int64)
-    return bool((heights[children] == tree[:, 2:3]).any())
+def _span(distances: Array, n: int, *, infinite: bool, overwrite: bool, n_threads: int) -> npt.NDArray[np.float64]:
+    """Return Z of single linkage; ValueError if a distance is not finite, unless it may be infinite."""
+    pairs = np.empty((2, n - 1), np.int32)
+    heights = np.empty(n - 1)
+
+    def room(count: int) -> Array:
+        return allocate(count, distances.dtype, f"the distances of parts of {n} points").view(np.int8)
+
+    finite = _kernels.load("spanning").spanning_tree(
+        distances.view(np.int8),
+        room,
+        n,
+        few=n // (5 if overwrite else 3),
+        is_double=distances.dtype == np.float64,
+        infinite=infinite,
+        pairs=pairs,
+        heights=heights,
+        n_threads=n_threads,
+    )
+    if not finite:
+        raise ValueError(_describe_not_finite(distances, n))
+    return _vectors.as_linkage(pairs, heights, ordered=True, rounds=np.zeros(n - 1, np.int32))
 
 
 def _without_rounding(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -389,7 +389,6 @@ def test_a_signal_ends_it(method, after):
 
 @needs_timers
 def test_a_signal_ends_single_linkage_of_equal_distances():
-    """Which Prim's algorithm decides."""
     distances = np.random.default_rng(0).integers(1, 9, size=4000 * 3999 // 2).astype(float)
     assert least_delay(lambda: linkage(distances), 0.15) < PROMPT
 
