@@ -54,24 +54,29 @@ class ClusterWarning(UserWarning):
 
 class _Method(NamedTuple):
     code: int  # lw_method in src/hierarchy/lance_williams.h; -1: single linkage has its own algorithm
+    sized: bool  # sizes of clusters count
     squared: bool  # the formula is linear in squared distances, which must be Euclidean to mean anything
     ordered: bool  # merges come out in no particular order and are sorted by height
 
 
 _METHODS = {
-    "single": _Method(-1, squared=False, ordered=True),
-    "complete": _Method(0, squared=False, ordered=True),
-    "average": _Method(1, squared=False, ordered=True),
-    "weighted": _Method(2, squared=False, ordered=True),
-    "ward": _Method(3, squared=True, ordered=True),
-    "centroid": _Method(4, squared=True, ordered=False),
-    "median": _Method(5, squared=True, ordered=False),
+    "single": _Method(-1, sized=False, squared=False, ordered=True),
+    "complete": _Method(0, sized=False, squared=False, ordered=True),
+    "average": _Method(1, sized=True, squared=False, ordered=True),
+    "weighted": _Method(2, sized=False, squared=False, ordered=True),
+    "ward": _Method(3, sized=True, squared=True, ordered=True),
+    "centroid": _Method(4, sized=True, squared=True, ordered=False),
+    "median": _Method(5, sized=False, squared=True, ordered=False),
 }
 
 METHODS = tuple(_METHODS)
 
-# Squares of distances between these can neither overflow nor vanish; others are scaled first, by a power of two.
-_SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e15), np.dtype(np.float64): (1e-120, 1e150)}
+# If the largest distance is between these, squares of distances, times the sizes of two clusters, can neither overflow
+# nor vanish; others are scaled first, by a power of two.
+_SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e13), np.dtype(np.float64): (1e-120, 1e140)}
+
+# How many times larger than another one a weight may be: so are products of two in comparison.
+_WEIGHTS_RANGE = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e120}
 
 
 def linkage(
@@ -136,7 +141,7 @@ def linkage(
         Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with
         another metric; no or one observation; a length that no condensed matrix has; distances or observations that are
         not finite (their place is named), or, where distances must be Euclidean, negative or far from it; weights not
-        positive.
+        positive, or, with a matrix and average, ward or centroid linkage, beyond a factor of 1e120 (float32: 1e15).
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
@@ -283,12 +288,13 @@ def _agglomerate(
     n_threads: int,
 ) -> npt.NDArray[np.float64]:
     """Return Z from a contiguous condensed matrix; FloatingPointError if distances do not remain numbers."""
-    code, squared, ordered = _METHODS[method]
+    code, sized, squared, ordered = _METHODS[method]
     pairs = np.empty((2, n - 1), np.int32)
     heights = np.empty(n - 1)
     if method == "single":
         return _span(distances, n, infinite=True, overwrite=overwrite, n_threads=n_threads)
     scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+    sizes, unit = _near_one(sizes, distances.dtype) if sized and sizes is not None else (None, 1.0)
 
     def room(count: int) -> Array:
         return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
@@ -309,6 +315,11 @@ def _agglomerate(
         with np.errstate(invalid="ignore"):
             heights = np.sqrt(_without_rounding(heights), out=heights)
         heights /= scale
+        if method == "ward":
+            with np.errstate(over="ignore"):
+                heights *= math.sqrt(unit)
+            if np.isinf(heights).any() and math.isfinite(extremes[1]):
+                raise ValueError("weights and distances are so large that heights overflow")
     if not defined or np.isnan(heights).any():
         raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
     return _vectors.as_linkage(pairs, heights, ordered=ordered)
@@ -336,6 +347,17 @@ def _span(distances: Array, n: int, *, infinite: bool, overwrite: bool, n_thread
     if not finite:
         raise ValueError(_describe_not_finite(distances, n))
     return _vectors.as_linkage(pairs, heights, ordered=True, rounds=np.zeros(n - 1, np.int32))
+
+
+def _near_one(sizes: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return sizes divided by a power of four, so that the largest is about 1, and that power."""
+    if sizes.max() / _WEIGHTS_RANGE[dtype] > sizes.min():
+        raise ValueError(
+            f"weights of {dtype} distances may differ by a factor of {_WEIGHTS_RANGE[dtype]:g}, "
+            f"got {sizes.min()} and {sizes.max()}"
+        )
+    exponent = math.frexp(sizes.max())[1] // 2 * 2
+    return np.ldexp(sizes, -exponent), math.ldexp(1.0, exponent)
 
 
 def _without_rounding(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

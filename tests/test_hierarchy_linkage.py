@@ -140,6 +140,37 @@ def test_weighted_is_repeated(method):
     assert weighted[-1, 3] == 40
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weight", [1e-300, 1e-155, 2.0**-601, 1e155, 1e300])
+@pytest.mark.parametrize("method", METHODS)
+def test_equal_weights_of_any_size_are_no_weights(method, weight, dtype):
+    distances = scipy_distance.pdist(points_of("random", 60)).astype(dtype)
+    expected = linkage(distances, method)
+    found = linkage(distances, method, weights=np.full(60, weight))
+    if method == "ward":
+        expected[:, 2] *= np.sqrt(weight)
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_weights_too_far_apart():
+    distances = scipy_distance.pdist(points_of("random", 5))
+    weights = [1.0, 1e-70, 1e70, 1.0, 1.0]
+    for method in ("average", "ward", "centroid"):
+        with pytest.raises(ValueError, match=r"factor of 1e\+120, got 1e-70 and 1e\+70"):
+            linkage(distances, method, weights=weights)
+    for method in ("single", "complete", "weighted", "median"):
+        np.testing.assert_array_equal(linkage(distances, method, weights=weights), linkage(distances, method))
+    with pytest.raises(ValueError, match="overflow"):
+        linkage(distances * 1e250, "ward", weights=np.full(5, 1e300))
+
+
+@pytest.mark.parametrize("method", ["centroid", "ward", "average"])
+def test_weights_far_apart(method):
+    points, weights = points_of("random", 30), 10.0 ** rng.uniform(-100, 0, 30)
+    distances = scipy_distance.pdist(points)
+    replay(distances, linkage(distances, method, weights=weights), method, weights=weights, rtol=1e-9, atol=1e-13)
+
+
 def test_weights_of_one_are_no_weights():
     points = points_of("random", 60)
     for method in METHODS:
