@@ -232,9 +232,12 @@ cdef class _Tree:
             for c in prange(self.s.components, num_threads=self.n_threads, schedule="dynamic", nogil=True):
                 spanning_fold(&self.s, c)
             PyErr_CheckSignals()
-            for k in prange(tiles, num_threads=self.n_threads, schedule="dynamic", nogil=True):
-                spanning_mirror(&self.s, k)
-            PyErr_CheckSignals()
+            a_slice = max(<ptrdiff_t>1, SLICE_VALUES // (self.s.components * SPANNING_TILE) // 4) * self.n_threads
+            for first in range(0, tiles, a_slice):
+                last = min(first + a_slice, tiles)
+                for k in prange(first, last, num_threads=self.n_threads, schedule="dynamic", nogil=True):
+                    spanning_mirror(&self.s, k)
+                PyErr_CheckSignals()
         finally:
             scratch_free(component_of)
         return 0
