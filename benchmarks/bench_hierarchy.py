@@ -4,8 +4,8 @@
     python -m pytest benchmarks/bench_hierarchy.py --benchmark-columns=median,rounds --benchmark-group-by=group
 
 The first compares them in turns and says which targets are met, and how many times longer ours takes than reading the
-matrix once does: no algorithm can do with less. 20 000 observations need 9 GB, and are timed once, after a first run. The
-second is pytest-benchmark's table.
+matrix once does: no algorithm can do with less. 20 000 observations need 9 GB, and are timed once, after a first run.
+The second is pytest-benchmark's table.
 """
 
 from __future__ import annotations

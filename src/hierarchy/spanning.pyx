@@ -20,6 +20,7 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
+from hierarchy.forest cimport root_of
 
 
 cdef extern from "hierarchy/clock.h" nogil:
@@ -74,14 +75,6 @@ cdef extern from "hierarchy/spanning.h" nogil:
 cdef enum:
     SERIAL = 512  # fewer observations than this are not worth waking another thread
     SLICE_VALUES = 1 << 24  # that a thread reads between two looks at signals: about 10 ms
-
-
-cdef int32_t _root(int32_t* parent, int32_t node) noexcept nogil:
-    """The root of `node`, with path halving."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
 
 
 cdef class _Tree:
@@ -172,8 +165,8 @@ cdef class _Tree:
             edge = self.shortest[c]
             if edge.source < 0:
                 continue
-            a = _root(self.parent, self.s.component[edge.i])
-            b = _root(self.parent, self.s.component[edge.j])
+            a = root_of(self.parent, self.s.component[edge.i])
+            b = root_of(self.parent, self.s.component[edge.j])
             if a != b:
                 self.parent[max(a, b)] = min(a, b)
                 self._add(edge.i, edge.j, triangle_real(&self.s.t, self.s.t.distances, edge.source))
@@ -190,7 +183,7 @@ cdef class _Tree:
                 numbers[c] = <int32_t>fresh
                 fresh += 1
             else:
-                numbers[c] = numbers[_root(self.parent, <int32_t>c)]
+                numbers[c] = numbers[root_of(self.parent, <int32_t>c)]
         for i in range(self.s.t.n):
             spanning_set_label(&self.s, i, numbers[self.s.component[i]])
         self.s.components = fresh
