@@ -54,24 +54,29 @@ class ClusterWarning(UserWarning):
 
 class _Method(NamedTuple):
     code: int  # lw_method in src/hierarchy/lance_williams.h; -1: single linkage has its own algorithm
+    sized: bool  # sizes of clusters count
     squared: bool  # the formula is linear in squared distances, which must be Euclidean to mean anything
     ordered: bool  # merges come out in no particular order and are sorted by height
 
 
 _METHODS = {
-    "single": _Method(-1, squared=False, ordered=True),
-    "complete": _Method(0, squared=False, ordered=True),
-    "average": _Method(1, squared=False, ordered=True),
-    "weighted": _Method(2, squared=False, ordered=True),
-    "ward": _Method(3, squared=True, ordered=True),
-    "centroid": _Method(4, squared=True, ordered=False),
-    "median": _Method(5, squared=True, ordered=False),
+    "single": _Method(-1, sized=False, squared=False, ordered=True),
+    "complete": _Method(0, sized=False, squared=False, ordered=True),
+    "average": _Method(1, sized=True, squared=False, ordered=True),
+    "weighted": _Method(2, sized=False, squared=False, ordered=True),
+    "ward": _Method(3, sized=True, squared=True, ordered=True),
+    "centroid": _Method(4, sized=True, squared=True, ordered=False),
+    "median": _Method(5, sized=False, squared=True, ordered=False),
 }
 
 METHODS = tuple(_METHODS)
 
-# Squares of distances between these can neither overflow nor vanish; others are scaled first, by a power of two.
-_SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e15), np.dtype(np.float64): (1e-120, 1e150)}
+# If the largest distance is between these, squares of distances, times the sizes of two clusters, can neither overflow
+# nor vanish; others are scaled first, by a power of two.
+_SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e13), np.dtype(np.float64): (1e-120, 1e140)}
+
+# How many times larger than another one a weight may be: so are products of two in comparison.
+_WEIGHTS_RANGE = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e120}
 
 
 def linkage(
@@ -136,7 +141,7 @@ def linkage(
         Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with
         another metric; no or one observation; a length that no condensed matrix has; distances or observations that are
         not finite (their place is named), or, where distances must be Euclidean, negative or far from it; weights not
-        positive.
+        positive, or, with a matrix and average, ward or centroid linkage, beyond a factor of 1e120 (float32: 1e15).
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
@@ -148,15 +153,15 @@ def linkage(
     Notes
     -----
     Of equal distances the one between lower positions counts, a merged cluster having the later position of its two,
-    with centroid and median linkage the earlier. Time O(n^2) (centroid and median: for most data). Memory for the
-    working copy: n (n - 1) / 2 distances for centroid and median linkage, as a rule half of that for complete, average,
-    weighted and ward, none for single; beside it, and with ``preserve_input=False`` alone, blocks of a few rows. Single
-    linkage is SLINK, or, with equal heights above each other, Prim's algorithm after it, on one thread. Complete,
-    average, weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where
-    there are few. Centroid and median merge the closest pair first.
+    with centroid and median linkage the earlier; with single linkage that of the lowest observation, then that of the
+    lowest other one. Time O(n^2) (centroid and median: for most data). Memory for the working copy: n (n - 1) / 2
+    distances for centroid and median linkage, as a rule half of that for complete, average, weighted and ward, a
+    quarter at most for single; beside it, and with ``preserve_input=False`` alone (single: with a tenth), blocks of a
+    few rows. Single linkage is the minimum spanning tree of the matrix (src/hierarchy/spanning.pyx). Complete, average,
+    weighted and ward merge all reciprocal nearest neighbors at once, or follow nearest-neighbor chains where there are
+    few. Centroid and median merge the closest pair first.
 
-    Without a matrix single linkage is Boruvka's spanning tree (src/hierarchy/boruvka.pyx), and of equally long edges
-    that of the lowest observation comes first, then that of the lowest other one. For other methods equal
+    Without a matrix single linkage is that tree, of the points (src/hierarchy/boruvka.pyx). For other methods equal
     observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes
     that is searched for nearest neighbors (src/hierarchy/vectors.pyx), and the lowest of equally near ones counts. In
     few dimensions a search takes O(log n) time or so, and there are a few for each observation; in many, O(n p).
@@ -200,16 +205,11 @@ def linkage(
         raise ValueError(f"y must be 1 or 2 dimensional, got {values.ndim} dimensions")
     n = _observations(distances)
     sizes = _as_sizes(weights, n)
-    extremes = _extremes(distances, threads)
-    if not all(map(math.isfinite, extremes)):
-        raise ValueError(_describe_not_finite(distances, n))
-    if _METHODS[method].squared and extremes[0] < 0:
-        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
     kept = distances.copy() if optimal_ordering and not preserve_input else distances
-    try:
-        tree = _agglomerate(distances, n, method, sizes, extremes, overwrite=not preserve_input, n_threads=threads)
-    except FloatingPointError as error:
-        raise ValueError(f"{error}: they are not Euclidean") from None
+    if method == "single":
+        tree = _span(distances, n, infinite=False, overwrite=not preserve_input, n_threads=threads)
+    else:
+        tree = _agglomerate_finite(distances, n, method, sizes, overwrite=not preserve_input, n_threads=threads)
     if callback is not None:
         callback(LinkageStep(n - 1, n - 1))
     return optimal_leaf_ordering(tree, kept, n_threads=n_threads) if optimal_ordering else tree
@@ -256,6 +256,27 @@ def _merge_points(
     )
 
 
+def _agglomerate_finite(
+    distances: Array,
+    n: int,
+    method: str,
+    sizes: npt.NDArray[np.float64] | None,
+    *,
+    overwrite: bool,
+    n_threads: int,
+) -> npt.NDArray[np.float64]:
+    """Return Z from a contiguous condensed matrix; ValueError if distances are not what they must be."""
+    extremes = _extremes(distances, n_threads)
+    if not all(map(math.isfinite, extremes)):
+        raise ValueError(_describe_not_finite(distances, n))
+    if _METHODS[method].squared and extremes[0] < 0:
+        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
+    try:
+        return _agglomerate(distances, n, method, sizes, extremes, overwrite=overwrite, n_threads=n_threads)
+    except FloatingPointError as error:
+        raise ValueError(f"{error}: they are not Euclidean") from None
+
+
 def _agglomerate(
     distances: Array,
     n: int,
@@ -267,52 +288,76 @@ def _agglomerate(
     n_threads: int,
 ) -> npt.NDArray[np.float64]:
     """Return Z from a contiguous condensed matrix; FloatingPointError if distances do not remain numbers."""
-    code, squared, ordered = _METHODS[method]
+    code, sized, squared, ordered = _METHODS[method]
     pairs = np.empty((2, n - 1), np.int32)
     heights = np.empty(n - 1)
     if method == "single":
-        _kernels.load("slink").slink(distances, n, pairs, heights)
-    else:
-        scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+        return _span(distances, n, infinite=True, overwrite=overwrite, n_threads=n_threads)
+    scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+    sizes, unit = _near_one(sizes, distances.dtype) if sized and sizes is not None else (None, 1.0)
 
-        def room(count: int) -> Array:
-            return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
+    def room(count: int) -> Array:
+        return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
 
-        defined = _kernels.load("agglomerate").agglomerate(
-            distances.view(np.int8),
-            None if overwrite and distances.flags.writeable else room,
-            n,
-            is_double=distances.dtype == np.float64,
-            method=code,
-            weights=sizes,
-            scale=scale,
-            pairs=pairs,
-            heights=heights,
-            n_threads=n_threads,
+    defined = _kernels.load("agglomerate").agglomerate(
+        distances.view(np.int8),
+        None if overwrite and distances.flags.writeable else room,
+        n,
+        is_double=distances.dtype == np.float64,
+        method=code,
+        weights=sizes,
+        scale=scale,
+        pairs=pairs,
+        heights=heights,
+        n_threads=n_threads,
+    )
+    if squared:
+        with np.errstate(invalid="ignore"):
+            heights = np.sqrt(_without_rounding(heights), out=heights)
+        heights /= scale
+        if method == "ward":
+            with np.errstate(over="ignore"):
+                heights *= math.sqrt(unit)
+            if np.isinf(heights).any() and math.isfinite(extremes[1]):
+                raise ValueError("weights and distances are so large that heights overflow")
+    if not defined or np.isnan(heights).any():
+        raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
+    return _vectors.as_linkage(pairs, heights, ordered=ordered)
+
+
+def _span(distances: Array, n: int, *, infinite: bool, overwrite: bool, n_threads: int) -> npt.NDArray[np.float64]:
+    """Return Z of single linkage; ValueError if a distance is not finite, unless it may be infinite."""
+    pairs = np.empty((2, n - 1), np.int32)
+    heights = np.empty(n - 1)
+
+    def room(count: int) -> Array:
+        return allocate(count, distances.dtype, f"the distances of parts of {n} points").view(np.int8)
+
+    finite = _kernels.load("spanning").spanning_tree(
+        distances.view(np.int8),
+        room,
+        n,
+        few=n // (5 if overwrite else 3),
+        is_double=distances.dtype == np.float64,
+        infinite=infinite,
+        pairs=pairs,
+        heights=heights,
+        n_threads=n_threads,
+    )
+    if not finite:
+        raise ValueError(_describe_not_finite(distances, n))
+    return _vectors.as_linkage(pairs, heights, ordered=True, rounds=np.zeros(n - 1, np.int32))
+
+
+def _near_one(sizes: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return sizes divided by a power of four, so that the largest is about 1, and that power."""
+    if sizes.max() / _WEIGHTS_RANGE[dtype] > sizes.min():
+        raise ValueError(
+            f"weights of {dtype} distances may differ by a factor of {_WEIGHTS_RANGE[dtype]:g}, "
+            f"got {sizes.min()} and {sizes.max()}"
         )
-        if squared:
-            with np.errstate(invalid="ignore"):
-                heights = np.sqrt(_without_rounding(heights), out=heights)
-            heights /= scale
-        if not defined or np.isnan(heights).any():
-            raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
-    tree = _vectors.as_linkage(pairs, heights, ordered=ordered)
-    if method == "single" and _joins_three_at_once(tree):
-        _kernels.load("prim").prim(distances, n, pairs, heights)
-        tree = _vectors.as_linkage(pairs, heights, ordered=True)
-    if method == "single" and distances.dtype == np.float32:
-        # What SLINK has put behind the digits of single precision to tell equal heights apart.
-        whole = np.ascontiguousarray(tree[:, 2]).view(np.int64) & np.int64(-1 << _kernels.load("slink").PLACE_BITS)
-        tree[:, 2] = whole.view(np.float64)
-    return tree
-
-
-def _joins_three_at_once(tree: npt.NDArray[np.float64]) -> bool:
-    """Tell whether a merge and one right below it are at the same height: SLINK does not know which comes first."""
-    n = len(tree) + 1
-    heights = np.concatenate((np.full(n, -np.inf), tree[:, 2]))
-    children = tree[:, :2].astype(np.int64)
-    return bool((heights[children] == tree[:, 2:3]).any())
+    exponent = math.frexp(sizes.max())[1] // 2 * 2
+    return np.ldexp(sizes, -exponent), math.ldexp(1.0, exponent)
 
 
 def _without_rounding(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

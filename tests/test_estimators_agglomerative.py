@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -15,12 +17,14 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("linkage", ["ward", "complete", "average", "single"])
-@pytest.mark.parametrize("metric", ["euclidean", "l1", "manhattan", "cosine", "precomputed"])
+METRICS = ("euclidean", "l1", "manhattan", "cosine", "precomputed")
+# Ward's method is for Euclidean distances.
+WAYS = [("ward", "euclidean"), *itertools.product(("complete", "average", "single"), METRICS)]
+
+
+@pytest.mark.parametrize(("linkage", "metric"), WAYS)
 @pytest.mark.parametrize("n_clusters", [1, 2, 7, 90])
 def test_equals_scikit_learn(n_clusters, metric, linkage):
-    if linkage == "ward" and metric != "euclidean":
-        pytest.skip("ward is for Euclidean distances")
     data = pairwise_distances(points) if metric == "precomputed" else points
     options = {"n_clusters": n_clusters, "linkage": linkage, "metric": metric, "compute_distances": True}
     ours = AgglomerativeClustering(**options).fit(data)

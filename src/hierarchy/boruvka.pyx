@@ -20,6 +20,7 @@ from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.cluster_tree cimport (
     TREE_LEAF, TREE_POINTS, cluster_tree, tree_box_size, tree_depth, tree_fill, tree_fit_nodes, tree_row_size, tree_split,
 )
+from hierarchy.forest cimport root_of
 
 
 cdef extern from "hierarchy/boruvka.h" nogil:
@@ -48,14 +49,6 @@ cdef enum:
     FEW_COLUMNS = 8  # up to which the next number holds
     SLICE_WORK = 1 << 24  # of more: coordinates that may be looked at between two looks at pending signals
     SLICE = 2048  # leaves a thread between two looks at pending signals: about 20 ms in few dimensions
-
-
-cdef int32_t _root(int32_t* parent, int32_t node) noexcept nogil:
-    """The root of `node`, with path halving."""
-    while parent[node] != node:
-        parent[node] = parent[parent[node]]
-        node = parent[node]
-    return node
 
 
 cdef class SpanningTree:
@@ -188,8 +181,8 @@ cdef class SpanningTree:
                     self.parent[i] = <int32_t>i
                 for i in range(self.components):
                     slot = self.winner[i]
-                    a = _root(self.parent, <int32_t>i)
-                    b = _root(self.parent, self.b.component[self.b.nearest[slot]])
+                    a = root_of(self.parent, <int32_t>i)
+                    b = root_of(self.parent, self.b.component[self.b.nearest[slot]])
                     if a == b:
                         continue
                     self.parent[max(a, b)] = min(a, b)
@@ -204,7 +197,7 @@ cdef class SpanningTree:
                         self.winner[i] = <int32_t>fresh
                         fresh += 1
                     else:
-                        self.winner[i] = self.winner[_root(self.parent, <int32_t>i)]
+                        self.winner[i] = self.winner[root_of(self.parent, <int32_t>i)]
                 for i in prange(self.slots, num_threads=self.n_threads, schedule="static"):
                     if self.b.component[i] >= 0:
                         self.b.component[i] = self.winner[self.b.component[i]]
