@@ -1,4 +1,4 @@
-"""Lloyd's algorithm from given centers: 20 iterations, validation and labels included. One group a workload."""
+"""Lloyd's algorithm from given centers, validation and labels included. One group a workload."""
 
 from __future__ import annotations
 

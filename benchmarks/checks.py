@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.peers import OURS, Implementation, Outcome, implementations_of
-from benchmarks.workloads import ITERATIONS, Workload
+from benchmarks.workloads import Workload
 
 __all__ = ["compare", "complaint", "inertia", "mean_squared_error", "ours_on"]
 
@@ -62,7 +62,7 @@ def complaint(workload: Workload, implementation: Implementation, theirs: Outcom
     if theirs.labels.min() < 0 or theirs.labels.max() >= workload.k:
         return f"labels from {theirs.labels.min()} to {theirs.labels.max()}"
     if workload.task == "lloyd":
-        if theirs.n_iter != ITERATIONS:
+        if theirs.n_iter != workload.iterations:
             return f"{theirs.n_iter} iterations"
         if not found["difference"] <= implementation.tolerance:
             return f"inertia differs by {found['difference']:.1e} relative"

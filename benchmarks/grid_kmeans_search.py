@@ -73,9 +73,16 @@ def main() -> None:
     def auto(X: Any, weights: None, k: int, threads: int) -> Any:
         return search_for(X, weights, k, options.iterations, threads)
 
-    kinds = {"plain": kernel.PlainSearch, "boxes": kernel.BoxSearch, "groups": kernel.GroupSearch, "balls": kernel.BallSearch, "auto": auto}
+    kinds = {
+        "plain": kernel.PlainSearch,
+        "boxes": kernel.BoxSearch,
+        "groups": kernel.GroupSearch,
+        "balls": kernel.BallSearch,
+        "auto": auto,
+    }
     losses = []
-    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} " + " ".join(f"{name:>9}" for name in kinds) + "  best   auto         loss")
+    names = " ".join(f"{name:>9}" for name in kinds)
+    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {names}  best   auto         loss")
     for n, p, k, data in _grid():
         if p not in options.columns or n not in options.sizes:
             continue

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from benchmarks.workloads import ITERATIONS, Workload
+from benchmarks.workloads import Workload
 
 __all__ = ["least_seconds", "multiply_adds_per_second", "needed", "read_bytes_per_second"]
 
@@ -51,7 +51,7 @@ def needed(workload: Workload) -> tuple[float, float]:
     """
     points = workload.points
     n, p = points.shape
-    assignments = ITERATIONS + 1
+    assignments = workload.iterations + 1
     if points.dtype == np.uint8:
         keys = points[:, 0].astype(np.uint32) << 16 | points[:, 1].astype(np.uint32) << 8 | points[:, 2]
         n_rows = np.count_nonzero(np.bincount(keys, minlength=1 << 24))

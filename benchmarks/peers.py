@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.workloads import ITERATIONS, WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS, Workload
 from fastcluster_ext._threads import available_cpus
 
 __all__ = ["OURS", "Implementation", "Outcome", "cases", "implementations_of", "thread_counts"]
@@ -97,7 +97,7 @@ def _ours_lloyd(workload: Workload, points: Array, n_threads: int) -> Job:
     centers = workload.initial_centers()
 
     def job(_: int) -> Outcome:
-        result = kmeans(points, workload.k, init=centers, max_iter=ITERATIONS, tol=0, n_threads=n_threads)
+        result = kmeans(points, workload.k, init=centers, max_iter=workload.iterations, tol=0, n_threads=n_threads)
         return Outcome(result.labels, result.centers, result.n_iter)
 
     return job
@@ -122,17 +122,17 @@ def _readable_numpy(workload: Workload, points: Array, n_threads: int) -> Job:
 
     def job(_: int) -> Outcome:
         centers = initial.copy()
-        for _ in range(ITERATIONS):
+        for _ in range(workload.iterations):
             labels = assign(centers)
             for j in range(workload.k):
                 if (labels == j).any():
                     centers[j] = X[labels == j].mean(axis=0)
-        return Outcome(assign(centers), centers, ITERATIONS)
+        return Outcome(assign(centers), centers, workload.iterations)
 
     return job
 
 
-def _weighted_lloyd(X: Array, weights: Array | None, initial: Array) -> Outcome:
+def _weighted_lloyd(X: Array, weights: Array | None, initial: Array, iterations: int) -> Outcome:
     """Lloyd's algorithm in chunked NumPy: |c|^2 / 2 - x.c by a matrix product, sums by bincount (float64).
 
     Data and centers are float32, taken relative to a common point, as the scores lose digits otherwise.
@@ -153,7 +153,7 @@ def _weighted_lloyd(X: Array, weights: Array | None, initial: Array) -> Outcome:
             block += half_norms
             block.argmin(axis=1, out=labels[start : start + _BLOCK])
 
-    for _ in range(ITERATIONS):
+    for _ in range(iterations):
         assign()
         mass = np.bincount(labels, weights, minlength=k)
         for i in range(p):
@@ -161,12 +161,12 @@ def _weighted_lloyd(X: Array, weights: Array | None, initial: Array) -> Outcome:
             sums = np.bincount(labels, values, minlength=k)
             np.divide(sums, mass, out=centers[:, i], where=mass > 0)
     assign()
-    return Outcome(labels, centers + shift, ITERATIONS)
+    return Outcome(labels, centers + shift, iterations)
 
 
 def _chunked_numpy(workload: Workload, points: Array, n_threads: int) -> Job:
     X, initial = points.astype(np.float32), workload.initial_centers().astype(np.float64)
-    return lambda _: _weighted_lloyd(X, None, initial)
+    return lambda _: _weighted_lloyd(X, None, initial, workload.iterations)
 
 
 def _counted_numpy(workload: Workload, points: Array, n_threads: int) -> Job:
@@ -180,7 +180,7 @@ def _counted_numpy(workload: Workload, points: Array, n_threads: int) -> Job:
         counts = np.bincount(keys, minlength=1 << 24)
         present = np.flatnonzero(counts)
         colors = np.stack([present >> 16, present >> 8 & 255, present & 255], axis=1).astype(np.float32)
-        result = _weighted_lloyd(colors, counts[present].astype(np.float64), initial)
+        result = _weighted_lloyd(colors, counts[present].astype(np.float64), initial, workload.iterations)
         table = np.zeros(1 << 24, dtype=np.int32)
         table[present] = result.labels
         return Outcome(table[keys], result.centers, result.n_iter)
@@ -194,7 +194,9 @@ def _sklearn_lloyd(workload: Workload, points: Array, n_threads: int) -> Job:
     X, initial = points.astype(np.float32), workload.initial_centers().astype(np.float32)
 
     def job(_: int) -> Outcome:
-        model = KMeans(workload.k, init=initial, n_init=1, max_iter=ITERATIONS, tol=0, algorithm="lloyd").fit(X)
+        model = KMeans(workload.k, init=initial, n_init=1, max_iter=workload.iterations, tol=0, algorithm="lloyd").fit(
+            X
+        )
         return Outcome(model.labels_, model.cluster_centers_, model.n_iter_)
 
     return job
@@ -227,11 +229,11 @@ def _opencv(workload: Workload, points: Array, n_threads: int) -> Job:
     first = first.reshape(-1, 1)  # of a flat array it returns wrong labels
     # OpenCV starts with the means of the given labels, so its round i + 1 ends where our iteration i does.
     both = cv2.TERM_CRITERIA_MAX_ITER | cv2.TERM_CRITERIA_EPS
-    criteria = (both, ITERATIONS + 1, 0.0)
+    criteria = (both, workload.iterations + 1, 0.0)
 
     def job(_: int) -> Outcome:
         _, labels, centers = cv2.kmeans(X, workload.k, first.copy(), criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
-        return Outcome(labels.reshape(-1), centers, ITERATIONS)
+        return Outcome(labels.reshape(-1), centers, workload.iterations)
 
     return job
 

@@ -21,7 +21,7 @@ from benchmarks.checks import compare, complaint, ours_on
 from benchmarks.limits import needed
 from benchmarks.peers import OURS, Implementation, implementations_of, thread_counts
 from benchmarks.processes import Worker, measure_limits
-from benchmarks.workloads import ITERATIONS, WORKLOADS, Workload
+from benchmarks.workloads import WORKLOADS, Workload
 from fastcluster_ext import _kernels
 from fastcluster_ext._threads import available_cpus
 
@@ -105,6 +105,7 @@ def _run(workload: Workload, n_threads: int, quick: bool) -> dict[str, Any]:
         "workload": workload.name,
         "title": workload.title,
         "task": workload.task,
+        "iterations": workload.iterations,
         "n_threads": n_threads,
         "load_before": load,
         "rows": rows,
@@ -240,7 +241,7 @@ def _lloyd_table(run: dict[str, Any]) -> list[str]:
     for row in run["rows"]:
         about = "" if row["step"] == 1 else "≈ "
         lines.append(
-            f"| {_name(row)} | {about}{_time(row['median'])} | {about}{_time(row['median'] / ITERATIONS)} "
+            f"| {_name(row)} | {about}{_time(row['median'])} | {about}{_time(row['median'] / run['iterations'])} "
             f"| {about}{row['ratio']:.1f}x | {about}{row['ratio_of_least']:.1f}x | {row['difference']:.0e} "
             f"| {row['other_labels']:.2%} | {_peak(row)} | {len(row['seconds'])} |"
         )

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-__all__ = ["ITERATIONS", "WORKLOADS", "Workload", "photo"]
+__all__ = ["WORKLOADS", "Workload", "photo"]
 
-ITERATIONS = 20
 _PHOTO = Path(__file__).parent.parent / "examples" / "dandelion.jpg"
 _N_NORMALS = 4_000_000
 _SEED = 20
@@ -29,7 +28,7 @@ class Workload:
     name, title : str
         For the command line; for the reader.
     task : {"lloyd", "quantize"}
-        "lloyd": `ITERATIONS` iterations from given centers with tol=0, then the labels for the last centers.
+        "lloyd": so many iterations from given centers with tol=0, then the labels for the last centers.
         "quantize": palette and index image of an image, seeding and convergence included.
     k : int
         Number of clusters.
@@ -37,6 +36,8 @@ class Workload:
         Builds the data: (n, p) points, or an (h, w, 3) image for "quantize".
     targets : dict of str to float
         How many times as fast as that implementation ours should be, both on all threads.
+    iterations : int
+        Of "lloyd".
     """
 
     name: str
@@ -45,6 +46,7 @@ class Workload:
     k: int
     make: Callable[[], npt.NDArray[Any]] = field(repr=False)
     targets: dict[str, float]
+    iterations: int = 20
 
     @functools.cached_property
     def data(self) -> npt.NDArray[Any]:
@@ -102,10 +104,10 @@ def _uniform(n: int, p: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(_SEED).random((n, p), dtype=np.float32)
 
 
-def _wide(n: int, p: int, k: int, target: float) -> Workload:
-    """Wide data of k / 4 clusters."""
-    title = f"{n // 1000}k x {p} float32, {k // 4} clusters, k = {k}, 20 iterations"
-    return Workload(f"wide-{p}", title, "lloyd", k, lambda: _clouds(n, p, k // 4), {"scikit-learn": target})
+def _wide(n: int, p: int, k: int, clusters: int, target: float, iterations: int = 20) -> Workload:
+    title = f"{n // 1000}k x {p} float32, {clusters} clusters, k = {k}, {iterations} iterations"
+    targets = {"scikit-learn": target}
+    return Workload(f"wide-{p}", title, "lloyd", k, lambda: _clouds(n, p, clusters), targets, iterations)
 
 
 WORKLOADS = {
@@ -125,9 +127,11 @@ WORKLOADS = {
         Workload(
             "normals-256", "4M x 3 float32, k = 256, 20 iterations", "lloyd", 256, _normals, {"scikit-learn": 30.0}
         ),
-        _wide(200_000, 16, 64, 6.0),
-        _wide(200_000, 64, 256, 3.0),
-        _wide(100_000, 128, 1024, 2.5),
+        _wide(200_000, 16, 64, 16, 6.0),
+        _wide(200_000, 64, 256, 64, 3.0),
+        _wide(100_000, 128, 1024, 256, 2.5),
+        # Of more clusters, ten iterations are not needed.
+        _wide(50_000, 768, 1024, 16, 2.5, 10),
         Workload(
             "uniform-64",
             "200k x 64 uniform float32, k = 256, 20 iterations",

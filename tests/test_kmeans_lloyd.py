@@ -281,8 +281,8 @@ def test_bounds_change_nothing(kind, dtype, p, k):
     ],
 )
 def test_balls_change_nothing(kind, dtype, weighted, p, k):
-    # Enough rows a center for balls of rows: clusters of their own or with a share in a center, some with several centers;
-    # equal rows; clusters that are not round, and rows far out.
+    # Enough rows a center for balls of rows: clusters of their own or with a share in a center, some with several
+    # centers; equal rows; clusters that are not round, and rows far out.
     generator = np.random.default_rng(5)
     X = {
         "apart": lambda: clustered(9001, p, k + 3, spread=0.3),
@@ -429,7 +429,8 @@ keep("ties", kmeans(generator.integers(0, 3, (6007, 4)).astype(float), 9, random
 X = np.repeat(9 * generator.normal(size=(41, 13)), 130, axis=0) + generator.normal(size=(5330, 13))
 for dtype in ("float32", "float64"):
     keep(f"apart {dtype}", kmeans(X.astype(dtype), 50, random_state=0, max_iter=9))
-    keep(f"apart {dtype} weighted", kmeans(X.astype(dtype), 50, sample_weight=1 + X[:, 0] ** 2, random_state=0, max_iter=9))
+    options = {"sample_weight": 1 + X[:, 0] ** 2, "random_state": 0, "max_iter": 9}
+    keep(f"apart {dtype} weighted", kmeans(X.astype(dtype), 50, **options))
 image = generator.integers(0, 60, (97, 113, 3)).astype("uint8")
 small = quantize(image, 20, random_state=0)
 arrays["palette"], arrays["indices"] = small.centers, small.indices

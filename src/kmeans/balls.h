@@ -1,10 +1,10 @@
 /* Lloyd's assignment for many columns, over balls of rows: centers that cannot be nearest to any row of a ball are
  * dropped for all rows in it.
  *
- * A ball is up to BALL_ROWS rows that shared a label once, their middle m and the largest distance r of a row from m. With
- * z* the center nearest to m, a center z with |m - z| > |m - z*| + 2 r is farther than z* from every row in the ball: the
- * triangle inequality, twice. |m - z| is computed again only where a lower bound, which gives way by as much as z has
- * moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are known;
+ * A ball is up to BALL_ROWS rows that shared a label once, their middle m and the largest distance r of a row from m.
+ * With z* the center nearest to m, a center z with |m - z| > |m - z*| + 2 r is farther than z* from every row in the
+ * ball: the triangle inequality, twice. |m - z| is computed again only where a lower bound, which gives way by as much
+ * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are known;
  * others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as they
  * are, so that vectors of rows need no shuffling and all is read in order.
  */
@@ -56,8 +56,9 @@ typedef struct {
 } ball_worker;
 
 static inline size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) {
+    const ptrdiff_t sums = BALL_MOST_LABELS * sums_stride(p);
     return (size_t)(p * BALL_ROWS) * sizeof(float) +
-           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k + BALL_MOST_LABELS * sums_stride(p)) * sizeof(double) + centers_table_bytes(k, p) +
+           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k + sums) * sizeof(double) + centers_table_bytes(k, p) +
            (size_t)(k + VF_LANES + k + BALL_ROWS + BALL_PADDING) * sizeof(int32_t) + sizeof(double);
 }
 
@@ -106,10 +107,10 @@ FC_INLINE ptrdiff_t ball_distances(const matrix *points, const double *center, b
     return farthest;
 }
 
-/* Finds two means that every step-th member lies closer to than to one. means: 3 p doubles; the first becomes the mean of
- * them all, the others those of two parts. Returns whether these leave little enough of the squared distances. */
-FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdiff_t count, ptrdiff_t step, double *means,
-                               matrix_dtype dtype) {
+/* Finds two means that every step-th member lies closer to than to one. means: 4 p doubles; the first p become the mean
+ * of them all, the next those of two parts. Returns whether these leave little enough of the squared distances. */
+FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdiff_t count, ptrdiff_t step,
+                               double *means, matrix_dtype dtype) {
     const ptrdiff_t p = points->n_columns, cs = points->column_stride, some = (count + step - 1) / step;
     double *mean = means, *one = means + p, *other = one + p, together = 0, apart = 0;
     memset(mean, 0, (size_t)p * sizeof(double));
@@ -211,10 +212,11 @@ FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_m
     }
 }
 
-/* Cuts the rows of one label into balls: rows that fall apart into clusters, which share a center, are split first; those of
- * one cluster are taken nearest first. `spare`: as many members; means: 4 p doubles; `last` becomes 1 where a ball ends. */
-static inline void ball_cut(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count, double *means,
-                            uint8_t *last) {
+/* Cuts the rows of one label into balls: rows that fall apart into clusters, which share a center, are split first; those
+ * of one cluster are taken nearest first. `spare`: as many members; means: 4 p doubles; `last` becomes 1 where a ball
+ * ends. */
+static inline void ball_cut(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
+                            double *means, uint8_t *last) {
     if (count == 0) return;
     MATRIX_DISPATCH(points, ball_cut_typed, members, spare, count, means, last)
 }
@@ -231,8 +233,8 @@ FC_INLINE char *ball_columns(const ball_set *balls, ptrdiff_t ball) {
     return balls->columns + ((balls->lanes[ball] * balls->p) << balls->dtype);
 }
 
-FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrdiff_t count, ptrdiff_t lanes, char *data,
-                               matrix_dtype dtype) {
+FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrdiff_t count, ptrdiff_t lanes,
+                               char *data, matrix_dtype dtype) {
     enum { abreast = 16 };
     const ptrdiff_t p = points->n_columns, cs = points->column_stride;
     for (ptrdiff_t begin = 0; begin < count; begin += abreast) {

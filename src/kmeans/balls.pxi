@@ -1,4 +1,4 @@
-"""Many columns: `BallSearch` keeps rows that once shared a label together and drops centers for all of them (balls.h)."""
+"""Many columns: `BallSearch` keeps rows that shared a label together and drops centers for all of them (balls.h)."""
 
 cdef extern from "kmeans/balls.h" nogil:
     enum:
