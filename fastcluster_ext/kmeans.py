@@ -133,9 +133,11 @@ def kmeans(
     Equal rows that were counted, and a point of weight w, move as one; n / (n - w) and n / (n + w) then stand for R's
     n / (n - 1) and n / (n + 1), and no cluster is ever left without a point.
 
-    Time O(n k p) an iteration on the (distinct) points, at most: bounds let most points be skipped where single points
-    move. Memory O(n) for the labels, beyond that O(k p); 28 bytes a (distinct) point more where single points move, and
-    for "hartigan-wong" another 10 + 4 p, but no more than 65 MB.
+    Time O(n k p) an iteration on the (distinct) points, at most: where it pays, centers that cannot be nearest are left
+    out for many points at once, by boxes of a k-d tree (few columns) or balls of points that shared a label, or for
+    single points by bounds. Memory O(n) for the labels, beyond that O(k p), and a copy of the points where they are put
+    into boxes or balls (of balls at most 2 GiB), or 12 + k / 4 bytes a point of bounds; 28 bytes a (distinct) point
+    where single points move, and for "hartigan-wong" another 10 + 4 p, but no more than 65 MB.
     Source: S. P. Lloyd, IEEE Trans. Inf. Theory 28(2), 1982; D. Arthur and S. Vassilvitskii, SODA 2007; J. B. MacQueen,
     5th Berkeley Symposium, 1967; J. A. Hartigan, "Clustering Algorithms", 1975; J. A. Hartigan and M. A. Wong, "AS
     136", Applied Statistics 28(1), 1979; N. Slonim, E. Aharoni and K. Crammer, IJCAI 2013; I. S. Dhillon and D. S.

@@ -6,7 +6,8 @@
  * ball: the triangle inequality, twice. |m - z| is computed again only where a lower bound, which gives way by as much
  * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are known;
  * others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as they
- * are, so that vectors of rows need no shuffling and all is read in order.
+ * are, so that vectors of rows need no shuffling and all is read in order. Source of the idea: A. W. Moore, "The anchors
+ * hierarchy: using the triangle inequality to survive high dimensional data", UAI 2000.
  */
 #ifndef FASTCLUSTER_EXT_BALLS_H
 #define FASTCLUSTER_EXT_BALLS_H
