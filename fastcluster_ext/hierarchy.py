@@ -75,8 +75,10 @@ METHODS = tuple(_METHODS)
 # nor vanish; others are scaled first, by a power of two.
 _SAFE_TO_SQUARE = {np.dtype(np.float32): (1e-12, 1e13), np.dtype(np.float64): (1e-120, 1e140)}
 
-# How many times larger than another one a weight may be: so are products of two in comparison.
-_WEIGHTS_RANGE = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e120}
+# How many times larger than another one a weight may be: where squares are multiplied by products of two, and where
+# distances are multiplied by one.
+_PRODUCTS_RANGE = {np.dtype(np.float32): 1e15, np.dtype(np.float64): 1e120}
+_SHARES_RANGE = {np.dtype(np.float32): 1e25, np.dtype(np.float64): 1e200}
 
 
 def linkage(
@@ -294,7 +296,12 @@ def _agglomerate(
     if method == "single":
         return _span(distances, n, infinite=True, overwrite=overwrite, n_threads=n_threads)
     scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
-    sizes, unit = _near_one(sizes, distances.dtype) if sized and sizes is not None else (None, 1.0)
+    unit = 1.0
+    if not sized or sizes is None:
+        sizes = None
+    else:
+        _check_range(sizes, distances.dtype, (_PRODUCTS_RANGE if squared else _SHARES_RANGE)[distances.dtype])
+        sizes, unit = _near_one(sizes)
 
     def room(count: int) -> Array:
         return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
@@ -349,13 +356,16 @@ def _span(distances: Array, n: int, *, infinite: bool, overwrite: bool, n_thread
     return _vectors.as_linkage(pairs, heights, ordered=True, rounds=np.zeros(n - 1, np.int32))
 
 
-def _near_one(sizes: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[npt.NDArray[np.float64], float]:
-    """Return sizes divided by a power of four, so that the largest is about 1, and that power."""
-    if sizes.max() / _WEIGHTS_RANGE[dtype] > sizes.min():
+def _check_range(sizes: npt.NDArray[np.float64], dtype: np.dtype[Any], most: float) -> None:
+    """Raise ValueError for sizes further apart than products with distances of this dtype can bear."""
+    if sizes.max() / most > sizes.min():
         raise ValueError(
-            f"weights of {dtype} distances may differ by a factor of {_WEIGHTS_RANGE[dtype]:g}, "
-            f"got {sizes.min()} and {sizes.max()}"
+            f"weights of {dtype} distances may differ by a factor of {most:g}, got {sizes.min()} and {sizes.max()}"
         )
+
+
+def _near_one(sizes: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+    """Return sizes divided by a power of four, so that the largest is about 1, and that power."""
     exponent = math.frexp(sizes.max())[1] // 2 * 2
     return np.ldexp(sizes, -exponent), math.ldexp(1.0, exponent)
 

@@ -155,9 +155,11 @@ def test_equal_weights_of_any_size_are_no_weights(method, weight, dtype):
 def test_weights_too_far_apart():
     distances = scipy_distance.pdist(points_of("random", 5))
     weights = [1.0, 1e-70, 1e70, 1.0, 1.0]
-    for method in ("average", "ward", "centroid"):
+    for method in ("ward", "centroid"):
         with pytest.raises(ValueError, match=r"factor of 1e\+120, got 1e-70 and 1e\+70"):
             linkage(distances, method, weights=weights)
+    with pytest.raises(ValueError, match=r"factor of 1e\+200, got 1e-140 and 1e\+140"):
+        linkage(distances, "average", weights=np.square(weights))
     for method in ("single", "complete", "weighted", "median"):
         np.testing.assert_array_equal(linkage(distances, method, weights=weights), linkage(distances, method))
     with pytest.raises(ValueError, match="overflow"):

@@ -179,7 +179,8 @@ def test_calls_from_several_python_threads():
 # --- Ctrl-C --------------------------------------------------------------------------------------------------------
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 import numpy as np
 from fastcluster_ext import kmeans, kmeans_plusplus, quantize
 n, p, k = map(int, sys.argv[2:5])

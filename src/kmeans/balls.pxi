@@ -61,6 +61,7 @@ cdef enum:
 
 # Balls are made, or made anew, where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
+cdef double BALL_HOPELESS = 0.9  # of these: more are not to be expected to become few
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
 cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
@@ -71,7 +72,7 @@ cdef class BallSearch(PlainSearch):
     """The same over balls of rows, while these drop most of the centers.
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
-    on, if some of them tell that this pays. They take a copy of the rows, in float32 unless the rows are float64, and
+    on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
     2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay, `otherwise` is called for another search.
     """
 
@@ -197,6 +198,8 @@ cdef class BallSearch(PlainSearch):
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
         left = np.sum(self.pairs) / rows if rows > 0 else k
+        if left > BALL_HOPELESS * k:
+            self.next_trial = 0
         if left > BALL_MOST_PAIRS * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
             return 0
