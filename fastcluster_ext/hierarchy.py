@@ -143,7 +143,8 @@ def linkage(
         Unknown method or metric; ``memory="vector"`` with what it is not for; a method for Euclidean distances with
         another metric; no or one observation; a length that no condensed matrix has; distances or observations that are
         not finite (their place is named), or, where distances must be Euclidean, negative or far from it; weights not
-        positive, or, with a matrix and average, ward or centroid linkage, beyond a factor of 1e120 (float32: 1e15).
+        positive, or, with a matrix, beyond a factor of 1e120 for ward and centroid linkage, 1e200 for average linkage
+        (float32: 1e15, 1e25).
     MemoryError
         If the distances or the working copy do not fit, naming the bytes, before they are allocated.
 
