@@ -132,7 +132,7 @@ class Problem:
         with np.errstate(divide="ignore"):
             keys = -np.log1p(-uniforms(self.n)) / (1.0 if self.weights is None else self.weights)
         if not distinct or self.points is None:
-            count = count if self.weights is None else min(count, np.count_nonzero(self.weights))
+            count = count if self.weights is None else min(count, int(np.count_nonzero(self.weights)))
             return np.sort(np.argpartition(keys, count - 1)[:count]) if count < self.n else np.arange(self.n)
         chosen: dict[bytes, int] = {}
         for row in np.argsort(keys, kind="stable"):
