@@ -557,6 +557,17 @@ def test_bad_input(draw, error, message):
 
 
 @pytest.mark.parametrize(
+    "wrong", [{"labels": "a"}, {"n_clusters": 0}, {"height": -1}, {"k": 0}, {"orientation": "up"}, {"Z": FIVE}]
+)
+def test_a_refused_tree_draws_nothing(wrong):
+    ax = wide()
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        dendrogram.dendrogram(**{"Z": PAIR, **wrong}, ax=ax)
+    assert not ax.has_data()
+    assert ax.get_xlim() == (0, 1)
+
+
+@pytest.mark.parametrize(
     "draw",
     [
         lambda ax: silhouette.silhouette(FIVE, [0, 0, 1, 1, 1], ax=ax),

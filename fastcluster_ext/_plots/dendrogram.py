@@ -19,6 +19,7 @@ __all__ = ["dendrogram"]
 
 # The side that the leaves are on, by the side that the root is on.
 _LEAVES_AT = {"top": "bottom", "bottom": "top", "left": "right", "right": "left"}
+_UPRIGHT = ("top", "bottom")
 
 # Leaves of an image, unless told; its tree has too many to show them all.
 _LEAVES_OF_IMAGES = 32
@@ -128,30 +129,38 @@ def dendrogram(
     wanted = (tree.n if image is None else _LEAVES_OF_IMAGES) if k is None else check_integer(k, "k", minimum=1)
     observations, ranges = trees._leaf_ranges(tree)
     top = _top(tree, ranges, min(wanted, tree.n))
-    labels_of_cut = _cut(tree, n_clusters, height)
-    codes = _codes_of_nodes(labels_of_cut, observations, ranges)
-    ax = axes_for(ax)
-    colors = np.vstack([cluster_colors(labels_of_cut.max() + 1), _ABOVE_THE_CUT])  # code -1 is the last of them
-    _draw_links(ax, top, colors[codes[top.merges]], orientation)
     first = observations[ranges[top.leaves, 0]]
+    swatches: list[str] = []
     if image is None:
-        names = trees._names(labels, tree.n)
-        sizes = np.diff(ranges[top.leaves]).ravel()
-        shown = [names[row] if size == 1 else f"({size})" for row, size in zip(first, sizes, strict=True)]
+        names = _names_of_leaves(trees._names(labels, tree.n), first, np.diff(ranges[top.leaves]).ravel())
     else:
-        cut = image.cut(len(first))
-        leaf_clusters = image.labels(len(first))[first]
-        shown = [f"{percent:.3g} %" for percent in cut.percent[leaf_clusters]]
-        _draw_strip(ax, [cut.hex[cluster] for cluster in leaf_clusters], orientation)
-    _draw_names(ax, shown, colors[codes[top.leaves]], orientation)
-    heights = ax.yaxis if orientation in ("top", "bottom") else ax.xaxis
+        names, swatches = _shares_and_colors(image, first)
+    clusters = _cut(tree, n_clusters, height)
+    codes = _codes_of_nodes(clusters, observations, ranges)
+    ax = axes_for(ax)
+    colors = np.vstack([cluster_colors(clusters.max() + 1), _ABOVE_THE_CUT])  # code -1 is the last of them
+    _draw_links(ax, top, colors[codes[top.merges]], orientation)
+    _draw_strip(ax, swatches, orientation)
+    _draw_names(ax, names, colors[codes[top.leaves]], orientation)
+    heights = ax.yaxis if orientation in _UPRIGHT else ax.xaxis
     heights.set_label_text("height" if image is None else f"height ({image.method} linkage)")
     return ax
 
 
+def _names_of_leaves(names: list[str], first: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[str]:
+    """Return the name of each leaf's observation, or how many it holds."""
+    return [names[row] if size == 1 else f"({size})" for row, size in zip(first, sizes, strict=True)]
+
+
+def _shares_and_colors(image: ColorTree, first: npt.NDArray[np.int64]) -> tuple[list[str], list[str]]:
+    """Return the share of the pixels and the mean color of each leaf, given any color in it."""
+    cut, clusters = image.cut(len(first)), image.labels(len(first))[first]
+    return [f"{percent:.3g} %" for percent in cut.percent[clusters]], [cut.hex[cluster] for cluster in clusters]
+
+
 def _top(tree: trees._Tree, ranges: npt.NDArray[np.int64], k: int) -> _Top:
     """Return the last k - 1 merges, over leaves at 0, ..., k - 1 and at height 0."""
-    first = 2 * tree.n - k  # nodes from here on are drawn as merges, what they join and is none of them as leaves
+    first = 2 * tree.n - k  # nodes from here on are lines; what else they join is a leaf
     children = np.stack([tree.left, tree.right], axis=1)[tree.n - k :]
     leaves = children[children < first] if k > 1 else np.array([2 * tree.n - 2])
     leaves = leaves[np.argsort(ranges[leaves, 0])]
@@ -197,7 +206,7 @@ def _draw_links(ax: Axes, top: _Top, colors: Colors, orientation: str) -> None:
     """Draw the lines, and make the axes those of a tree with its root at `orientation`."""
     from matplotlib.collections import LineCollection
 
-    upright = orientation in ("top", "bottom")
+    upright = orientation in _UPRIGHT
     lines = top.links if upright else top.links[:, :, ::-1]
     ax.add_collection(LineCollection(list(lines), colors=colors, linewidths=1.2), autolim=False)
     across, along = (ax.set_xlim, ax.set_ylim) if upright else (ax.set_ylim, ax.set_xlim)
@@ -210,10 +219,12 @@ def _draw_links(ax: Axes, top: _Top, colors: Colors, orientation: str) -> None:
 
 
 def _draw_strip(ax: Axes, colors: list[str], orientation: str) -> None:
-    """Draw the leaves' colors along the edge of the axes that the leaves are at, within wider limits of heights."""
+    """Draw the leaves' colors, if they have any, in a strip below height 0, for which the axes' limits make room."""
     from matplotlib.patches import Rectangle
 
-    upright = orientation in ("top", "bottom")
+    if not colors:
+        return
+    upright = orientation in _UPRIGHT
     root = (ax.get_ylim if upright else ax.get_xlim)()[orientation in ("top", "right")]
     width = _STRIP * root
     for place, color in enumerate(colors):
@@ -227,7 +238,7 @@ def _draw_strip(ax: Axes, colors: list[str], orientation: str) -> None:
 
 def _draw_names(ax: Axes, names: list[str], colors: Colors, orientation: str) -> None:
     """Write the leaves' names beside them, as large as there is room for, and level if that is enough for them."""
-    upright = orientation in ("top", "bottom")
+    upright = orientation in _UPRIGHT
     room = (ax.bbox.width if upright else ax.bbox.height) * 72 / ax.figure.dpi / len(names)
     axis: Any = ax.xaxis if upright else ax.yaxis
     axis.set_ticks_position(_LEAVES_AT[orientation])
