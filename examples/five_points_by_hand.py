@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from fastcluster_ext import kmeans, linkage, pdist, squareform
-from fastcluster_ext.plot import steps, voronoi
+from fastcluster_ext.plot import dendrogram, steps, voronoi
 
 NAMES = "abcde"
 POINTS = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]])
@@ -27,22 +27,28 @@ def main(folder):
     print(f"the centers stand still: {result.inertia:.4g} of {result.total_inertia:.4g} is left")
 
     panels = steps(POINTS, result)
-    panels[0].figure.savefig(folder / "five_points_steps.png")
-    panels[0].figure.clear()
-    ax = voronoi(result, POINTS, ax=panels[0].figure.add_subplot())
+    figure = panels[0].figure
+    figure.savefig(folder / "five_points_steps.png")
+    figure.clear()
+    cells = voronoi(result, POINTS, ax=figure.add_subplot())
     for name, point in zip(NAMES, POINTS, strict=True):
-        ax.annotate(name, point, xytext=(5, 5), textcoords="offset points")
-    ax.figure.savefig(folder / "five_points_cells.png")
+        cells.annotate(name, point, xytext=(5, 5), textcoords="offset points")
+    figure.savefig(folder / "five_points_cells.png")
 
     print("\nEuclidean distances:")
     for name, row in zip(NAMES, squareform(pdist(POINTS)), strict=True):
         print(f"  {name}", *(f"{distance:5.2f}" for distance in row))
-    for method in ("single", "complete", "average"):
+    figure.clear()
+    methods = ("single", "complete", "average")
+    for method, ax in zip(methods, figure.subplots(1, 3), strict=True):
         clusters = list(NAMES)
         print(f"{method} linkage:")
-        for first, second, height, _ in linkage(POINTS, method):
+        tree = linkage(POINTS, method)
+        for first, second, height, _ in tree:
             clusters.append(clusters[int(first)] + clusters[int(second)])
             print(f"  {clusters[int(first)]} + {clusters[int(second)]} at {height:.2f}")
+        dendrogram(tree, labels=NAMES, n_clusters=2, ax=ax).set_title(method)
+    figure.savefig(folder / "five_points_trees.png")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from fastcluster_ext import adjusted_rand_score, contingency, cut_tree, kmeans, linkage
-from fastcluster_ext.plot import clusters, silhouette
+from fastcluster_ext.plot import clusters, dendrogram, silhouette
 
 DATA = Path(__file__).parents[1] / "tests" / "data" / "nci60.npz"
 
 
 def main(folder):
-    """Cut three trees and run k-means; print tables, and draw the clusters beside the kinds."""
+    """Cut three trees and run k-means; print tables, and draw the clusters beside the kinds, and the tree."""
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(DATA) as data:
         expression, kinds = data["expression"].astype(float), data["tumour_type"]
@@ -26,7 +26,8 @@ def main(folder):
         sizes = np.bincount(cut_tree(tree, 4)[:, 0])
         print(f"{method:9} linkage: highest merge {tree[-1, 2]:.1f}, four clusters of", *sizes)
 
-    labels = cut_tree(linkage(scaled, "complete"), 4)[:, 0]
+    tree = linkage(scaled, "complete")
+    labels = cut_tree(tree, 4)[:, 0]
     print("\nkinds of cancer by cluster of complete linkage:")
     for kind, row in zip(np.unique(kinds), contingency(kinds, labels), strict=True):
         print(f"  {kind:12}", *(f"{count:3}" for count in row))
@@ -40,6 +41,9 @@ def main(folder):
     beside.figure.clear()
     ax = silhouette(scaled, labels, ax=beside.figure.add_subplot())
     ax.figure.savefig(folder / "nci60_silhouette.png")
+    ax.figure.clear()
+    ax = dendrogram(tree, labels=kinds, n_clusters=4, ax=ax.figure.add_subplot())
+    ax.figure.savefig(folder / "nci60_tree.png")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class KMedoidsResult:
     info: ClusterInfo | None = None
 
     def __repr__(self) -> str:
-        """Show medoids, labels and the objective in the layout of R's ``print.pam``."""
+        """Show medoids, labels and the objective in the layout of R's ``print.pam``, numbered from 0."""
         k = len(self.medoids)
         shown = slice(None) if k <= _PRINTED_CLUSTERS else slice(_PRINTED_CLUSTERS)
         names = self.feature_names or tuple(
@@ -142,6 +142,7 @@ def kmedoids(
         "alternate" assigns points to medoids and moves each medoid to the best point of its cluster (Voronoi
         iteration; quick and often poor). "clara" runs fasterpam on samples and keeps what is best for all points.
         "clarans" tries random swaps. "onebatch" runs fasterpam with all points as candidates and one sample as judges.
+        Samples are drawn by weight: a point of weight 0 is in none, a heavy one counts as often as it is drawn.
     init : {"auto", "build", "random", "k-medoids++", "lab", "sample", "first"} or (k,) array-like of int
         "build": the best first medoid, then the best one more, as in PAM, O(n^2 k). "k-medoids++": drawn far apart,
         the best of ``2 + int(log(k))`` at each step. "lab": as build, on a new sample of ``10 + sqrt(n)`` points at

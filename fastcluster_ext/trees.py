@@ -82,6 +82,21 @@ def _maxima(tree: _Tree, values: npt.NDArray[np.float64]) -> npt.NDArray[np.floa
     return maxima
 
 
+def _cut(tree: _Tree, made: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the clusters that the merges that are `made` leave, numbered from 0 by their first observation."""
+    labels = np.empty(tree.n, np.int64)
+    _kernels.load("trees").first_merges(tree.left, tree.right, made.view(np.uint8), labels)
+    return labels
+
+
+def _names(labels: Any, n: int) -> list[str]:
+    """Return a name for each of n observations: those given, or their numbers."""
+    names = [str(name) for name in (range(n) if labels is None else labels)]
+    if len(names) != n:
+        raise ValueError(f"labels must be {n} names, one for each observation, got {len(names)}")
+    return names
+
+
 def leaves_list(Z: npt.ArrayLike) -> npt.NDArray[np.int32]:
     """Return the observations from left to right in the dendrogram.
 
@@ -333,9 +348,8 @@ def cut_tree(
         numbers = [_validation.check_integer(k, "n_clusters", minimum=1, maximum=tree.n) for k in wanted]
         cuts = [merges < tree.n - k for k in numbers]
     labels = allocate((len(cuts), tree.n), np.int64, f"{len(cuts)} cuts of {tree.n} observations")
-    kernel = _kernels.load("trees")
     for row, made in zip(labels, cuts, strict=True):
-        kernel.first_merges(tree.left, tree.right, made.view(np.uint8), row)
+        row[:] = _cut(tree, made)
     return labels.T
 
 
@@ -432,9 +446,7 @@ def to_newick(Z: npt.ArrayLike, labels: Any = None, *, precision: int = 6) -> st
     "(b:2,(a:1,'c d':1):1);"
     """
     tree = _as_tree(Z)
-    names = [str(name) for name in (range(tree.n) if labels is None else labels)]
-    if len(names) != tree.n:
-        raise ValueError(f"labels must be {tree.n} names, one for each observation, got {len(names)}")
+    names = _names(labels, tree.n)
     heights = np.concatenate((np.zeros(tree.n), tree.heights))
     # What is still to be written, the next part last: text, or a node and the height of its parent.
     parts: list[str | tuple[int, float]] = [";", (2 * tree.n - 2, np.nan)]

@@ -680,6 +680,10 @@ def gap_statistic(
     O((n_references + 1) n_init) runs of k-means for each k; each uses all threads. Source: R. Tibshirani, G. Walther
     and T. Hastie, J. Royal Statistical Society B 63, 2001.
 
+    Weights are those of the points spread as well, one for each row; rows without weight do not count at all, and a
+    common factor of all weights changes nothing. But the gap of weights is not that of repeated rows: these are spread
+    apart from each other, so that it is a gap to other references, of more points.
+
     Examples
     --------
     >>> from fastcluster_ext import gap_statistic
@@ -688,14 +692,14 @@ def gap_statistic(
     2
     """
     threads = resolve_threads(n_threads)
-    points = as_points(X, n_threads=threads)
+    points, weights = _weighted_points(X, sample_weight, threads)
     numbers = _numbers(ks, len(points))
     n_references = check_integer(n_references, "n_references", minimum=1)
     uniforms = uniforms_from(random_state)
     low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
 
     def log_inertias(data: Array) -> Floats:
-        return np.array([_log(_fit(data, k, n_init, sample_weight, uniforms, threads).inertia) for k in numbers])
+        return np.array([_log(_fit(data, k, n_init, weights, uniforms, threads).inertia) for k in numbers])
 
     observed = log_inertias(points)
     references = np.array([log_inertias(low + uniforms(points.shape) * (high - low)) for _ in range(n_references)])
@@ -703,6 +707,17 @@ def gap_statistic(
     error = references.std(axis=0) * math.sqrt(1 + 1 / n_references)
     chosen = next((k for i, k in enumerate(numbers[:-1]) if gap[i] >= gap[i + 1] - error[i + 1]), numbers[-1])
     return Gap(numbers, gap, error, chosen)
+
+
+def _weighted_points(
+    X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, threads: int
+) -> tuple[Array, Floats | None]:
+    """Return the points that have a weight, and the weights."""
+    points = as_points(X, n_threads=threads)
+    weights = as_weights(sample_weight, len(points))
+    if weights is None:
+        return points, None
+    return points[weights > 0], weights[weights > 0]
 
 
 def _log(inertia: float) -> float:
@@ -789,6 +804,8 @@ def choose_k(
     -----
     The silhouette is exact, O(n^2 p) for each k; the others are O(n k p).
 
+    Weights count as repeated rows in all indices but the gap (see `gap_statistic`).
+
     Examples
     --------
     >>> from fastcluster_ext import choose_k
@@ -797,26 +814,24 @@ def choose_k(
     3
     """
     threads = resolve_threads(n_threads)
-    points = as_points(X, n_threads=threads)
+    points, weights = _weighted_points(X, sample_weight, threads)
     numbers = _numbers(ks, len(points))
     uniforms = uniforms_from(random_state)
     indices = {name: np.full(len(numbers), np.nan) for name in ("silhouette", "calinski_harabasz", "davies_bouldin")}
     inertia, explained = np.empty(len(numbers)), np.empty(len(numbers))
     for i, k in enumerate(numbers):
-        found = _fit(points, k, n_init, sample_weight, uniforms, threads)
+        found = _fit(points, k, n_init, weights, uniforms, threads)
         inertia[i], explained[i] = found.inertia, found.explained
         if 2 <= k < len(points):
-            indices["silhouette"][i] = silhouette_score(
-                points, found.labels, sample_weight=sample_weight, n_threads=threads
-            )
-            indices["calinski_harabasz"][i] = calinski_harabasz_score(points, found.labels, sample_weight=sample_weight)
-            indices["davies_bouldin"][i] = davies_bouldin_score(points, found.labels, sample_weight=sample_weight)
+            indices["silhouette"][i] = silhouette_score(points, found.labels, sample_weight=weights, n_threads=threads)
+            indices["calinski_harabasz"][i] = calinski_harabasz_score(points, found.labels, sample_weight=weights)
+            indices["davies_bouldin"][i] = davies_bouldin_score(points, found.labels, sample_weight=weights)
     gap = gap_statistic(
         points,
         numbers,
         n_references=n_references,
         n_init=n_init,
-        sample_weight=sample_weight,
+        sample_weight=weights,
         random_state=int(uniforms(1)[0] * 2**32),
         n_threads=threads,
     )

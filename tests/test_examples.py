@@ -23,11 +23,11 @@ SCRIPTS = {
     ),
     "five_points_by_hand": (
         ["sum of squares 15.75", "7.833 of 59.6 is left", "ab + cde at 4.47", "ab + cde at 8.49", "ab + cde at 6.61"],
-        {"five_points_steps.png", "five_points_cells.png"},
+        {"five_points_steps.png", "five_points_cells.png", "five_points_trees.png"},
     ),
     "nci60": (
         ["four clusters of 40 7 8 9", "four clusters of 61 1 1 1", "LEUKEMIA       0   0   6   0"],
-        {"nci60_clusters.png", "nci60_silhouette.png"},
+        {"nci60_clusters.png", "nci60_silhouette.png", "nci60_tree.png"},
     ),
     "medoids_by_hand": (
         ["clusters of 5 3", "(4, 5) and (8, 5) costs 20", "(4, 5) and (8, 4) costs 22", "cost 18"],

@@ -187,8 +187,3 @@ def test_a_deep_tree_is_drawn():
     image = np.cumsum(np.arange(300)).astype(np.uint16)[:, None, None]
     tree = image_linkage(image, "centroid")
     assert dendrogram(tree, 300, ax=figure_module.Figure().subplots()).get_xlim() == (-0.5, 299.5)
-
-
-def test_dendrogram_takes_trees_only():
-    with pytest.raises(TypeError, match="tree must be a ColorTree"):
-        dendrogram(np.zeros((1, 4)))

@@ -96,6 +96,38 @@ def test_pam_is_that_of_r(name, precomputed):
     assert repr(info).count("\n") == fixture["k"] + 2
 
 
+# print(pam(cbind(x, y), 2, metric = "manhattan")) in R 4.2.2 with cluster 2.1.4, up to what it lists as components
+PRINTED_BY_R = """\
+Medoids:
+     ID x y
+[1,]  2 1 1
+[2,]  7 6 6
+Clustering vector:
+[1] 1 1 1 1 1 2 2 2
+Objective function:
+build  swap
+1.750 1.625
+"""
+
+
+def test_printed_as_r_prints_pam():
+    pd = pytest.importorskip("pandas")
+    points = pd.DataFrame({"x": [0, 1, 2, 1, 2, 5, 6, 7], "y": [2, 1, 0, 3, 3, 5, 6, 7]})
+    ours = [line.split() for line in repr(kmedoids(points, 2, method="pam")).splitlines()]
+    theirs = [line.split() for line in PRINTED_BY_R.splitlines()]
+    # The same lines; rows, clusters and medoids are numbered from 0 instead of from 1.
+    assert ours[:2] == theirs[:2]
+    for mine, (number, row, *values) in zip(ours[2:4], theirs[2:4], strict=True):
+        assert mine == [str(int(number.strip("[],")) - 1), str(int(row) - 1), *values]
+    assert ours[4] == theirs[4]
+    labels = [int(label) - 1 for label in theirs[5][1:]]
+    assert " ".join(ours[5]) == str(np.array(labels))
+    # The objective: on the line of its name, for the end only, also in all; then how it ended, which R does not say.
+    assert ours[6] == [*theirs[6], theirs[8][1], "a", "point,", "13", "in", "all"]
+    assert ours[7] == ["Converged", "after", "1", "swap"]
+    assert len(ours) == 8
+
+
 @pytest.mark.parametrize("metric", ["manhattan", "sqeuclidean", "precomputed"])
 def test_information_about_clusters(metric):
     X = blobs(300, 2)
@@ -222,6 +254,48 @@ def test_weights_are_repeated_rows(problem, method):
     np.testing.assert_array_equal(weighted.centers, plain.centers)
     np.testing.assert_array_equal(np.repeat(weighted.labels, weights), plain.labels)
     np.testing.assert_array_equal(weighted.cluster_weights, plain.sizes)
+
+
+@pytest.mark.parametrize("sample_size", [None, 60])
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_samples_of_clara_hold_no_points_without_weight(sample_size, precomputed):
+    # Crosses whose middles, without weight, would be the best medoids.
+    cross = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+    X = (np.random.default_rng(0).uniform(-100, 100, (80, 1, 2)) + cross).reshape(-1, 2)
+    weights = np.tile([0, 1, 1, 1, 1], 80)
+    X = cdist(X, X, "cityblock") if precomputed else X
+    arguments = {"metric": "precomputed" if precomputed else "manhattan", "sample_weight": weights}
+    assert not weights[kmedoids(X, 40, random_state=0, **arguments).medoids].all()
+    for init in ("auto", "lab", "random"):
+        for seed in range(5):
+            result = kmedoids(
+                X, 40, method="clara", init=init, sample_size=sample_size, n_samples=3, random_state=seed, **arguments
+            )
+            assert weights[result.medoids].all()
+
+
+def test_samples_of_clara_are_drawn_by_weight():
+    X = np.random.default_rng(1).uniform(size=(2000, 2))
+    weights = np.where(np.arange(2000) % 10 == 0, 20.0, 1.0)  # a tenth of the points, and 20 / 29 of the weight
+    chosen = []
+    for seed in range(60):
+        # Of a sample of five, five medoids: what was drawn.
+        result = kmedoids(X, 5, method="clara", sample_size=5, n_samples=1, sample_weight=weights, random_state=seed)
+        chosen.extend(weights[result.medoids] > 1)
+    share = np.mean(chosen)
+    error = np.sqrt(20 / 29 * 9 / 29 / len(chosen))
+    assert abs(share - 20 / 29) < 3 * error
+
+
+@pytest.mark.parametrize("method", ["clara", "onebatch"])
+@pytest.mark.parametrize("n", [500, 4000])
+def test_samples_stand_for_very_uneven_weights(method, n):
+    X = blobs(n, 3)
+    weights = np.random.default_rng(2).pareto(1.0, n) + 0.01
+    best = kmedoids(X, 10, sample_weight=weights, n_init=5, random_state=0).loss
+    arguments = {"method": method, "sample_weight": weights, "n_threads": 1}
+    losses = [kmedoids(X, 10, random_state=seed, **arguments).loss for seed in range(5)]
+    assert np.mean(losses) <= 1.03 * best
 
 
 @pytest.mark.parametrize("method", ["fasterpam", "pam", "alternate", "clara", "clarans", "onebatch"])

@@ -6,23 +6,48 @@ import pkgutil
 
 import numpy as np
 import pytest
+import scipy.cluster.hierarchy as scipy_hierarchy
 from processes import run_python
 
 import fastcluster_ext
-from fastcluster_ext import ColorHistogram, kmeans, kmedoids, nearest, quantize, silhouette_samples
+from fastcluster_ext import (
+    ColorHistogram,
+    cut_tree,
+    image_linkage,
+    kmeans,
+    kmedoids,
+    leaves_list,
+    linkage,
+    nearest,
+    quantize,
+    silhouette_samples,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 from matplotlib import pyplot  # noqa: E402
+from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.colors import to_hex, to_rgba  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
 
 from fastcluster_ext import _plots  # noqa: E402
-from fastcluster_ext._plots import choose_k, clusters, color_scatter, palette, silhouette, steps, voronoi  # noqa: E402
+from fastcluster_ext._plots import (  # noqa: E402
+    choose_k,
+    clusters,
+    color_scatter,
+    dendrogram,
+    palette,
+    silhouette,
+    steps,
+    voronoi,
+)
 
 pd = pytest.importorskip("pandas")
 
 MODULES = [module.name for module in pkgutil.iter_modules(_plots.__path__)]
 FIVE = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]], dtype=float)
+PAIR = [[0, 1, 1.0, 2]]
+GRAYS = np.array([[0], [255]], dtype=np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +209,150 @@ def test_steps_of_a_long_run_end_with_the_last(iris):
     assert len(panels[0].figure.axes) == 3
 
 
+# --- trees -----------------------------------------------------------------------------------------------------------
+
+
+def lines_of(ax):
+    """The corners of a dendrogram's lines, (k - 1, 4, 2)."""
+    return np.array([segment for segment in ax.collections[0].get_segments() if len(segment)]).reshape(-1, 4, 2)
+
+
+def names_of(ax, upright=True):
+    return [text.get_text() for text in (ax.get_xticklabels() if upright else ax.get_yticklabels())]
+
+
+def sorted_rows(corners):
+    return np.array(sorted(map(tuple, corners.reshape(len(corners), -1).tolist())))
+
+
+def wide():
+    """Axes with room for the names of all of Iris."""
+    return Figure(figsize=(16, 4)).subplots()
+
+
+@pytest.mark.parametrize("method", ["single", "complete", "average", "ward", "centroid", "median"])
+@pytest.mark.parametrize("k", [None, 150, 40, 2])
+def test_dendrogram_is_the_drawing_of_scipy(iris, method, k):
+    Z = linkage(iris, method)
+    ax = dendrogram.dendrogram(Z, k, ax=wide())
+    mode = {} if k is None else {"truncate_mode": "lastp", "p": k}
+    theirs = scipy_hierarchy.dendrogram(Z, no_plot=True, **mode)
+    places = (np.array(theirs["icoord"]) - 5) / 10
+    np.testing.assert_array_equal(
+        sorted_rows(lines_of(ax)), sorted_rows(np.stack([places, np.array(theirs["dcoord"])], axis=2))
+    )
+    assert names_of(ax) == theirs["ivl"]
+    assert ax.get_ylabel() == "height"
+    if k is None:
+        assert names_of(ax) == [str(row) for row in leaves_list(Z)]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "side"), [("top", "bottom"), ("bottom", "top"), ("left", "right"), ("right", "left")]
+)
+def test_dendrogram_turned(orientation, side):
+    Z = linkage(FIVE, "centroid")
+    ax = dendrogram.dendrogram(Z, labels="abcde", orientation=orientation, ax=wide())
+    there = wide()
+    scipy_hierarchy.dendrogram(Z, labels=list("abcde"), orientation=orientation, ax=there)
+    theirs = np.concatenate([[path.vertices for path in lines.get_paths()] for lines in there.collections])
+    upright = orientation in ("top", "bottom")
+    theirs[:, :, 0 if upright else 1] = (theirs[:, :, 0 if upright else 1] - 5) / 10
+    np.testing.assert_allclose(sorted_rows(lines_of(ax)), sorted_rows(theirs))
+    assert names_of(ax, upright) == names_of(there, upright)
+    for ours, other in ((ax.get_xlim(), there.get_xlim()), (ax.get_ylim(), there.get_ylim())):
+        assert (ours[0] < ours[1]) == (other[0] < other[1])
+    assert (ax.xaxis if upright else ax.yaxis).get_ticks_position() == side
+    assert (ax.get_ylabel() if upright else ax.get_xlabel()) == "height"
+
+
+@pytest.mark.parametrize("method", ["average", "centroid"])
+@pytest.mark.parametrize("k", [150, 30])
+@pytest.mark.parametrize("cut", [{"n_clusters": 3}, {"n_clusters": 14}, {"n_clusters": 60}, {"height": 0.8}, {}])
+def test_dendrogram_in_the_colors_of_a_cut(iris, method, k, cut):
+    Z = linkage(iris, method)
+    ax = dendrogram.dendrogram(Z, k, ax=wide(), **cut)
+    found = cut_tree(Z, **cut)[:, 0] if cut else np.arange(150)
+    scatter = clusters.clusters(iris, found, ax=wide()).collections
+    members = [{i} for i in range(150)]
+    for left, right in Z[:, :2].astype(int):
+        members.append(members[left] | members[right])
+
+    def color_of(node):
+        inside = {found[row] for row in members[node]}
+        return to_hex(colors_of(scatter[inside.pop()])[0]) if len(inside) == 1 and cut else to_hex("0.25")
+
+    first = 300 - k
+    assert [to_hex(color) for color in ax.collections[0].get_colors()] == [color_of(i) for i in range(first, 299)]
+    leaves = [node for node in Z[150 - k :, :2].ravel().astype(int) if node < first]
+    position = {row: place for place, row in enumerate(leaves_list(Z))}
+    leaves.sort(key=lambda node: min(position[row] for row in members[node]))
+    assert [to_hex(text.get_color()) for text in ax.get_xticklabels()] == [color_of(node) for node in leaves]
+    assert names_of(ax) == [str(node) if node < 150 else f"({len(members[node])})" for node in leaves]
+
+
+def test_dendrogram_colors_heights_as_scipy_does(iris):
+    Z = linkage(iris, "average")
+    ax = dendrogram.dendrogram(Z, height=1.5, ax=wide())
+    theirs = scipy_hierarchy.dendrogram(Z, color_threshold=1.5, above_threshold_color="0.25", no_plot=True)
+    groups = {}  # lines by color: the same ones, whichever the color
+    for corners, color in zip(theirs["icoord"], theirs["color_list"], strict=True):
+        groups.setdefault(color, set()).add(((np.array(corners) - 5) / 10).tobytes())
+    ours = {}
+    for corners, color in zip(lines_of(ax), ax.collections[0].get_colors(), strict=True):
+        ours.setdefault(to_hex(color), set()).add(corners[:, 0].tobytes())
+    assert ours.pop(to_hex("0.25")) == groups.pop("0.25")
+    assert sorted(map(sorted, ours.values())) == sorted(map(sorted, groups.values()))
+
+
+def test_dendrogram_of_a_merge_below_its_children():
+    Z = np.array([[0, 1, 2.0, 2], [2, 4, 1.5, 3], [3, 5, 1.8, 4]])
+    ax = dendrogram.dendrogram(Z, height=1.9, ax=wide())
+    np.testing.assert_array_equal(lines_of(ax)[1, :, 1], [0, 1.5, 1.5, 2.0])
+    assert ax.get_ylim()[1] > 2
+    assert {to_hex(color) for color in ax.collections[0].get_colors()} == {to_hex("0.25")}
+
+
+def test_dendrogram_names_are_left_out_where_there_is_no_room(iris):
+    Z = linkage(iris)
+    assert names_of(dendrogram.dendrogram(Z, ax=Figure(figsize=(5, 4)).subplots())) == []
+    assert names_of(dendrogram.dendrogram(Z, ax=Figure(figsize=(5, 12)).subplots(), orientation="left"), False) != []
+
+
+def test_dendrogram_names_are_level_where_they_are_short():
+    tree = linkage(FIVE)
+    for names, rotation in (("abcde", 0), (["a rather long name"] * 5, 90)):
+        ax = dendrogram.dendrogram(tree, labels=names, ax=Figure(figsize=(4, 4)).subplots())
+        assert {text.get_rotation() for text in ax.get_xticklabels()} == {rotation}
+
+
+def test_dendrogram_of_a_deep_tree():
+    Z = linkage(np.zeros((50_000, 2)), "single")
+    ax = dendrogram.dendrogram(Z, n_clusters=50_000, ax=wide())
+    assert len(lines_of(ax)) == 49_999
+    assert ax.get_xlim() == (-0.5, 49_999.5)
+    chain = np.stack([np.arange(49_999), np.arange(49_999, 99_998), np.arange(49_999.0), np.arange(2, 50_001)], axis=1)
+    chain[0, 1] = 49_999
+    chain[1:, 1] = np.arange(50_000, 99_998)
+    ax = dendrogram.dendrogram(chain, height=40_000, ax=wide())
+    assert lines_of(ax)[-1, 1, 1] == 49_998
+    assert names_of(dendrogram.dendrogram(chain, 3, ax=wide())) == ["49998", "49997", "(49998)"]
+
+
+def test_dendrogram_of_an_image(small):
+    tree = image_linkage(small)
+    assert len(dendrogram.dendrogram(tree, ax=wide()).patches) == 32
+    ax = dendrogram.dendrogram(tree, 8, n_clusters=3, ax=wide())
+    np.testing.assert_array_equal(lines_of(ax), lines_of(dendrogram.dendrogram(tree.Z, 8, ax=wide())))
+    cut = tree.cut(8)
+    share = {code: f"{percent:.3g} %" for code, percent in zip(cut.hex, cut.percent, strict=True)}
+    assert names_of(ax) == [share[to_hex(patch.get_facecolor())] for patch in ax.patches]
+    assert len({to_hex(text.get_color()) for text in ax.get_xticklabels()}) == 3
+    one = dendrogram.dendrogram(image_linkage(np.full((2, 2, 3), 7, np.uint8)), n_clusters=1, ax=wide())
+    assert names_of(one) == ["100 %"]
+    assert len(lines_of(one)) == 0
+
+
 # --- how many clusters -----------------------------------------------------------------------------------------------
 
 
@@ -250,6 +419,98 @@ def test_color_scatter_of_sixteen_bits_and_few_points(small):
     assert ax.get_xlim()[1] > 65535
 
 
+# --- what is seen ----------------------------------------------------------------------------------------------------
+
+
+class Picture:
+    """The pixels of the figure that an Axes is in, by the coordinates of its data."""
+
+    def __init__(self, ax):
+        canvas = FigureCanvasAgg(ax.figure)
+        ax.figure.set_dpi(200)  # lines are some pixels wide
+        canvas.draw()
+        self.pixels = np.asarray(canvas.buffer_rgba())[::-1]
+        self.ax = ax
+
+    def at(self, x, y):
+        """The color there, as #rrggbb."""
+        column, row = np.floor(self.ax.transData.transform((x, y))).astype(int)
+        return to_hex(self.pixels[row, column] / 255)
+
+
+def test_seen_dendrogram_of_an_image(small):
+    tree = image_linkage(small)
+    picture = Picture(dendrogram.dendrogram(tree, 8, ax=Figure().subplots()))
+    top = tree.Z[-1, 2]
+    order = tree.labels(8)[leaves_list(tree.Z)]
+    order = order[np.r_[True, np.diff(order) != 0]]
+    assert [picture.at(place, -0.03 * top) for place in range(8)] == [tree.cut(8).hex[label] for label in order]
+    left, right = lines_of(picture.ax)[-1, [0, 3], 0]
+    assert picture.at((left + right) / 2, top) == to_hex("0.25")
+    assert picture.at((left + right) / 2, 0.98 * top) == "#ffffff"
+
+
+@pytest.mark.parametrize("orientation", ["top", "bottom", "left", "right"])
+def test_seen_dendrogram_in_the_colors_of_a_cut(iris, orientation):
+    Z = linkage(iris, "average")
+    ax = dendrogram.dendrogram(Z, n_clusters=3, orientation=orientation, ax=Figure(figsize=(8, 8)).subplots())
+    picture = Picture(ax)
+    labels, lines = cut_tree(Z, 3)[:, 0], lines_of(ax)
+    highest = [max(row for row in range(147) if labels[leaf_below(Z, row)] == cluster) for cluster in range(3)]
+    seen = [picture.at(*(0.75 * lines[row, 1] + 0.25 * lines[row, 2])) for row in (148, 147, *highest)]
+    assert seen == ["#404040", "#404040", *(to_hex(f"C{cluster}") for cluster in range(3))]
+
+
+def leaf_below(Z, row):
+    """An observation that row merges."""
+    node = len(Z) + 1 + row
+    while node > len(Z):
+        node = int(Z[node - len(Z) - 1, 0])
+    return node
+
+
+def test_seen_points_in_the_colors_of_their_clusters():
+    result = kmeans(FIVE, 2, init=FIVE[[0, 3]])
+    picture = Picture(clusters.clusters(FIVE, result, ax=Figure().subplots()))
+    assert [picture.at(*point) for point in FIVE] == [to_hex(f"C{label}") for label in result.labels]
+    assert [picture.at(*center) for center in result.centers] == ["#000000"] * 2
+
+
+def test_seen_cells_are_those_of_the_nearest_center():
+    result = kmeans(FIVE, 3, random_state=0)
+    picture = Picture(voronoi.voronoi(result, ax=Figure().subplots()))
+    low, high = np.array([picture.ax.get_xlim(), picture.ax.get_ylim()]).T
+    anywhere = low + np.random.default_rng(0).uniform(0.02, 0.98, (100, 2)) * (high - low)
+    distances = np.sort(np.linalg.norm(anywhere[:, np.newaxis] - result.centers, axis=2), axis=1)
+    beside = np.linalg.norm(anywhere[:, np.newaxis] - result.centers, axis=2).min(axis=1) > 0.5
+    inside = anywhere[(distances[:, 1] - distances[:, 0] > 0.3) & beside]
+    owners, _ = nearest(inside, result.centers)
+    seen = np.array([picture.at(*point) for point in inside])
+    colors = [set(seen[owners == j]) for j in range(3)]
+    assert [len(found) for found in colors] == [1, 1, 1]
+    assert len(set.union(*colors) - {"#ffffff"}) == 3
+
+
+def test_seen_palette_and_colors(small):
+    image = quantize(small, 6, random_state=0)
+    picture = Picture(palette.palette(image, ax=Figure().subplots()))
+    middles = np.cumsum(image.percent) - image.percent / 2
+    assert [picture.at(middle, 0.45) for middle in middles] == image.hex
+    corners = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8)
+    panels = color_scatter.color_scatter(corners, kind="planes", ax=Figure(figsize=(12, 4)).subplots(1, 3))
+    picture = Picture(panels[0])
+    assert [picture.at(*color[:2]) for color in corners[1:3]] == ["#ff0000", "#00ff00"]
+
+
+def test_seen_silhouette(iris):
+    labels = np.repeat([0, 1, 2], 50)
+    picture = Picture(silhouette.silhouette(iris, labels, ax=Figure(figsize=(8, 8)).subplots()))
+    values = np.sort(silhouette_samples(iris, labels)[:50])
+    assert picture.at(values[25] - 0.02, 25.5) == to_hex("C0")
+    assert picture.at(values[25] + 0.02, 25.5) == "#ffffff"
+    assert picture.at(0.02, 50 + 0.02 * 150 + 40) == to_hex("C1")
+
+
 # --- axes and bad input ----------------------------------------------------------------------------------------------
 
 
@@ -265,6 +526,22 @@ def test_color_scatter_of_sixteen_bits_and_few_points(small):
         (lambda: steps.steps(FIVE, kmeans(FIVE, 2)), ValueError, "history=True"),
         (lambda: steps.steps(FIVE, None), TypeError, "result must be what kmeans returned"),
         (lambda: steps.steps(FIVE[:2], kmeans(FIVE, 2, history=True)), ValueError, "X must be the 5 points"),
+        (lambda: dendrogram.dendrogram(FIVE), ValueError, r"Z must be a linkage of shape \(n - 1, 4\)"),
+        (lambda: dendrogram.dendrogram(np.empty((0, 4))), ValueError, "Z is empty"),
+        (lambda: dendrogram.dendrogram(None), ValueError, "Z must be a linkage"),
+        (lambda: dendrogram.dendrogram([[0, 0, 1, 2]]), ValueError, "Z merges cluster 0 more than once"),
+        (lambda: dendrogram.dendrogram([[0, 2, 1, 2]]), ValueError, "Z merges 0 and 2 in row 0"),
+        (lambda: dendrogram.dendrogram([[0, 1, np.nan, 2]]), ValueError, "Z holds NaN in row 0"),
+        (lambda: dendrogram.dendrogram([[0, 1, np.inf, 2]]), ValueError, "Z holds infinite heights"),
+        (lambda: dendrogram.dendrogram(PAIR, 0), ValueError, "k must be at least 1"),
+        (lambda: dendrogram.dendrogram(PAIR, 1.5), TypeError, "k must be an integer"),
+        (lambda: dendrogram.dendrogram(PAIR, labels="abc"), ValueError, "labels must be 2 names"),
+        (lambda: dendrogram.dendrogram(PAIR, n_clusters=3), ValueError, "n_clusters must be from 1 to 2"),
+        (lambda: dendrogram.dendrogram(PAIR, n_clusters=[1]), TypeError, "n_clusters must be an integer"),
+        (lambda: dendrogram.dendrogram(PAIR, height=np.nan), ValueError, "height must be a finite number"),
+        (lambda: dendrogram.dendrogram(PAIR, n_clusters=1, height=1), ValueError, "n_clusters and height"),
+        (lambda: dendrogram.dendrogram(PAIR, orientation="up"), ValueError, "orientation must be one of 'top'"),
+        (lambda: dendrogram.dendrogram(image_linkage(GRAYS), labels="ab"), ValueError, "labels must be None"),
         (lambda: choose_k.choose_k(3), TypeError, "numbers must be"),
         (lambda: palette.palette(["#000000"]), TypeError, "image must be"),
         (lambda: color_scatter.color_scatter(np.zeros((4, 9), np.uint8)), ValueError, "red, green and blue"),
@@ -280,12 +557,24 @@ def test_bad_input(draw, error, message):
 
 
 @pytest.mark.parametrize(
+    "wrong", [{"labels": "a"}, {"n_clusters": 0}, {"height": -1}, {"k": 0}, {"orientation": "up"}, {"Z": FIVE}]
+)
+def test_a_refused_tree_draws_nothing(wrong):
+    ax = wide()
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        dendrogram.dendrogram(**{"Z": PAIR, **wrong}, ax=ax)
+    assert not ax.has_data()
+    assert ax.get_xlim() == (0, 1)
+
+
+@pytest.mark.parametrize(
     "draw",
     [
         lambda ax: silhouette.silhouette(FIVE, [0, 0, 1, 1, 1], ax=ax),
         lambda ax: clusters.clusters(FIVE, [0, 0, 1, 1, 1], ax=ax),
         lambda ax: voronoi.voronoi(FIVE[:2], FIVE, ax=ax),
         lambda ax: steps.steps(FIVE, kmeans(FIVE, 2, history=True), max_steps=1, ax=ax)[0],
+        lambda ax: dendrogram.dendrogram(PAIR, ax=ax),
         lambda ax: palette.palette(quantize(np.eye(3, dtype=np.uint8), 2, random_state=0), ax=ax),
     ],
 )

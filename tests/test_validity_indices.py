@@ -201,3 +201,54 @@ def test_three_clusters_are_found():
     np.testing.assert_array_equal(gap.gap, same.gap)
     with pytest.raises(ValueError, match="ascending"):
         choose_k(X, [3, 2])
+
+
+def weighted_blobs():
+    rng = np.random.default_rng(6)
+    X = np.array([[0, 0], [10, 0], [4, 9]])[np.arange(60) % 3] + rng.normal(size=(60, 2))
+    return X, rng.integers(1, 5, 60)
+
+
+def test_choose_k_takes_weights_as_repeated_rows():
+    X, weights = weighted_blobs()
+    weighted = choose_k(X, range(1, 5), n_init=20, sample_weight=weights, random_state=0)
+    repeated = choose_k(np.repeat(X, weights, axis=0), range(1, 5), n_init=20, random_state=1)
+    for name in ("inertia", "explained", "silhouette", "calinski_harabasz", "davies_bouldin"):
+        np.testing.assert_allclose(getattr(weighted, name), getattr(repeated, name), rtol=1e-10, atol=1e-12)
+    for name in ("silhouette", "calinski_harabasz", "davies_bouldin", "elbow", "gap"):
+        assert weighted.suggested[name] == repeated.suggested[name] == 3
+
+
+def test_gap_of_weights_is_of_references_with_these_weights():
+    X, weights = weighted_blobs()
+    ks, n_references = (1, 2, 3), 8
+    gap = gap_statistic(X, ks, n_references=n_references, n_init=10, sample_weight=weights, random_state=0)
+    cluster = pytest.importorskip("sklearn.cluster")
+    draws = np.random.default_rng(1)
+
+    def log_inertias(points):
+        return [
+            np.log(cluster.KMeans(k, n_init=10, random_state=0).fit(points, sample_weight=weights).inertia_) for k in ks
+        ]
+
+    references = [log_inertias(draws.uniform(X.min(axis=0), X.max(axis=0), X.shape)) for _ in range(40)]
+    # The same up to chance: other references.
+    deviation = np.std(references, axis=0) * np.sqrt(1 / 40 + 1 / n_references)
+    assert (np.abs(np.mean(references, axis=0) - log_inertias(X) - gap.gap) < 3 * deviation).all()
+
+
+def test_points_without_weight_change_nothing_and_a_common_factor_not_the_gap():
+    X, weights = weighted_blobs()
+    far = np.concatenate([X[:30], np.full((5, 2), 1e3), X[30:]])
+    padded = np.concatenate([weights[:30], np.zeros(5), weights[30:]])
+    arguments = {"n_references": 3, "random_state": 0}
+    plain = choose_k(X, range(1, 5), sample_weight=weights, **arguments)
+    with_others = choose_k(far, range(1, 5), sample_weight=padded, **arguments)
+    scaled = choose_k(X, range(1, 5), sample_weight=8.0 * weights, **arguments)
+    for name in ("inertia", "silhouette", "calinski_harabasz", "davies_bouldin", "gap", "gap_error"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(with_others, name))
+    for name in ("davies_bouldin", "gap", "gap_error"):
+        np.testing.assert_allclose(getattr(scaled, name), getattr(plain, name), rtol=1e-10)
+    assert with_others.suggested == plain.suggested
+    with pytest.raises(ValueError, match="ks must be from 1 to 60"):
+        gap_statistic(far, [61], sample_weight=padded)

@@ -86,13 +86,13 @@ def _clara(problem: Problem, state: Any, k: int, given: Indices | None, settings
     for sample_number in range(settings.n_samples):
         if best.stopped:
             break
-        sample = problem.draw(size, settings.uniforms, distinct=False)
+        hits = problem.sample(size, settings.uniforms)
+        if problem.count_distinct(np.flatnonzero(hits)) < k:
+            drawn = problem.draw(k, settings.uniforms, distinct=True)
+            hits[drawn] = np.maximum(hits[drawn], 1.0)
         # The best medoids so far take part, so that a sample can only improve on them.
-        sample = np.union1d(sample, best.medoids)
-        part = problem.subset(sample, None)
-        if part.points is not None and len(np.unique(part.points, axis=0)) < k:
-            sample = np.union1d(sample, problem.draw(k, settings.uniforms, distinct=True))
-            part = problem.subset(sample, None)
+        sample = np.union1d(np.flatnonzero(hits), best.medoids)
+        part = problem.subset(sample, None if problem.weights is None else hits[sample])
         inner = replace(
             settings, history=False, callback=None, init="k-medoids++" if settings.init == "sample" else settings.init
         )
@@ -139,12 +139,14 @@ def _onebatch(problem: Problem, state: Any, k: int, given: Indices | None, setti
     run = Run(settings)
     n = problem.n
     size = min(n, settings.sample_size or max(math.ceil(100 * math.log(k * n + 1)), 4 * k))
-    batch = problem.draw(size, settings.uniforms, distinct=False)
+    hits = problem.sample(size, settings.uniforms)
+    batch = np.flatnonzero(hits)
     start_state(problem, state, k, given, settings)
     run.observe(state)
     start = state.medoids.copy()
     if problem.points is not None:
-        judges = problem.subset(batch, None).state(k, rows=problem.points, sifted=True)
+        weights = None if problem.weights is None else hits[batch]
+        judges = problem.subset(batch, weights).state(k, rows=problem.points, sifted=True)
     else:
         raise ValueError("method 'onebatch' works from points; from a matrix, use 'fasterpam' or 'clara'")
     judges.assign(start)

@@ -78,19 +78,19 @@ class Problem:
             self.threads,
         )
 
+    def count_distinct(self, rows: Indices) -> int:
+        """Return how many distinct points there are among `rows`; objects in a matrix are all distinct."""
+        return len(rows) if self.points is None else len(np.unique(self.points[rows], axis=0))
+
     def check_distinct(self, k: int) -> None:
         """Raise ValueError if there are fewer than k (distinct) points of positive weight."""
         rows = None if self.weights is None else np.flatnonzero(self.weights)
         available = self.n if rows is None else len(rows)
         if available < k:
             raise ValueError(f"k must be at most the number of points, which is {available}, got {k}")
-        if self.points is None:
-            return
         looked_at = 4 * k
         while True:
-            distinct = len(
-                np.unique(self.points[:looked_at] if rows is None else self.points[rows[:looked_at]], axis=0)
-            )
+            distinct = self.count_distinct(np.arange(self.n)[:looked_at] if rows is None else rows[:looked_at])
             if distinct >= k:
                 return
             if looked_at >= available:
@@ -104,8 +104,25 @@ class Problem:
         at = np.searchsorted(passed, (np.arange(count) + uniforms(1)[0]) * (passed[-1] / count), side="right")
         return np.bincount(order[np.minimum(at, self.n - 1)], minlength=self.n)
 
+    def sample(self, count: int, uniforms: Uniforms) -> Floats:
+        """Return weights of at most `count` points, 0 for all others, which stand for the weights of all points.
+
+        Without weights, 1 for points drawn; with weights, those of all points that have one if they are so few, else
+        how often they are hit: a heavy point is not one among equals then.
+        """
+        if self.weights is None:
+            hits = np.zeros(self.n)
+            hits[self.draw(count, uniforms, distinct=False)] = 1.0
+            return hits
+        if np.count_nonzero(self.weights) <= count:
+            return self.weights.copy()
+        return self.spread(count, uniforms).astype(np.float64)
+
     def draw(self, count: int, uniforms: Uniforms, distinct: bool) -> Indices:
-        """Draw points without replacement, in proportion to their weights; distinct ones if that is asked for."""
+        """Draw points without replacement, in proportion to their weights; distinct ones if that is asked for.
+
+        Points without weight are never drawn, so there may be fewer.
+        """
         if self.weights is None and not distinct and 4 * count <= self.n:
             rows = np.empty(0, dtype=np.int64)
             while len(rows) < count:
@@ -115,6 +132,7 @@ class Problem:
         with np.errstate(divide="ignore"):
             keys = -np.log1p(-uniforms(self.n)) / (1.0 if self.weights is None else self.weights)
         if not distinct or self.points is None:
+            count = count if self.weights is None else min(count, int(np.count_nonzero(self.weights)))
             return np.sort(np.argpartition(keys, count - 1)[:count]) if count < self.n else np.arange(self.n)
         chosen: dict[bytes, int] = {}
         for row in np.argsort(keys, kind="stable"):
