@@ -10,8 +10,6 @@ from reference_hierarchy import single_by_edges
 from fastcluster_ext import linkage
 from fastcluster_ext.compat import fastcluster
 
-pytestmark = pytest.mark.kernel
-
 
 def random_distances(n, levels, seed=0):
     generator = np.random.default_rng((seed, n, levels or 0))
@@ -19,6 +17,7 @@ def random_distances(n, levels, seed=0):
     return generator.random(count) if levels is None else generator.integers(0, levels, count).astype(float)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("levels", [1, 2, 5, 1000, None])
 @pytest.mark.parametrize("n", [2, 3, 6, 33, 150])
@@ -49,6 +48,7 @@ def several_rounds(n):
     return (levels + 0.5 * np.random.default_rng(n + 1).random((n, n)))[np.triu_indices(n, 1)]
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("make", [one_large_component, several_rounds])
 def test_components_of_any_size(make, dtype):
@@ -59,6 +59,7 @@ def test_components_of_any_size(make, dtype):
         np.testing.assert_array_equal(linkage(distances, n_threads=n_threads), expected)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("share", [0.5, 0.99, 1.0])
 @pytest.mark.parametrize("n", [3, 40, 150])
 def test_infinite_distances(n, share):
@@ -67,6 +68,7 @@ def test_infinite_distances(n, share):
     np.testing.assert_array_equal(fastcluster.linkage(distances, "single"), single_by_edges(distances, n))
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_found_wherever_it_is(value):
     n = 600

@@ -216,7 +216,6 @@ def test_equals_the_reference_to_the_last_bit_on_whole_numbers(p, dtype):
     assert result.converged
 
 
-@pytest.mark.kernel
 @pytest.mark.parametrize("p", [1, 2, 3, 4])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_many_iterations_over_crowded_points(p, weighted):
@@ -267,8 +266,7 @@ def test_bounds_change_nothing(kind, dtype, p, k):
         assert_same_bits(result, kmeans(X, k, n_threads=n_threads, **options))
 
 
-@pytest.mark.kernel
-@pytest.mark.parametrize(("p", "k"), [(5, 70), (16, 16), (37, 90)])
+@pytest.mark.parametrize(("p", "k"), [(5, 70), pytest.param(16, 16, marks=pytest.mark.kernel), (37, 90)])
 @pytest.mark.parametrize(
     ("kind", "dtype", "weighted"),
     [
