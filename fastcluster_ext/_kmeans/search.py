@@ -60,8 +60,9 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
 # columns, 4 to 1024 centers, 20 iterations; 2026-11-22, two cores with AVX-512. Which search is best also depends on
-# the data: at 200k x 8, k = 4, boxes make clustered points 1.7 times as fast, uniform ones 0.7 times. Where the two
-# disagree, the rules take what loses least at worst; on 191 of the 212 sizes that is less than a tenth.
+# the data: at 200k x 6, k = 64, balls make clustered points 2.4 times as fast, uniform ones 0.9 times. Where the two
+# disagree, the rules take what loses least at worst: more than a tenth on 41 of the 212 sizes, of which most take a few
+# milliseconds, or are of uniform points, for which balls are tried in vain.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
