@@ -283,13 +283,13 @@ def test_balls_change_nothing(kind, dtype, weighted, p, k):
     # centers; equal rows; clusters that are not round, and rows far out.
     generator = np.random.default_rng(5)
     X = {
-        "apart": lambda: clustered(9001, p, k + 3, spread=0.3),
-        "few": lambda: clustered(9001, p, 4, spread=0.3),
-        "equal": lambda: np.repeat(clustered(570, p, k, spread=0.3), 16, axis=0)[:9001],
-        "line": lambda: np.linspace(0, 9, 9001)[:, None] * np.ones(p) + generator.normal(scale=1e-3, size=(9001, p)),
+        "apart": lambda: clustered(5001, p, k + 3, spread=0.3),
+        "few": lambda: clustered(5001, p, 4, spread=0.3),
+        "equal": lambda: np.repeat(clustered(320, p, k, spread=0.3), 16, axis=0)[:5001],
+        "line": lambda: np.linspace(0, 9, 5001)[:, None] * np.ones(p) + generator.normal(scale=1e-3, size=(5001, p)),
     }[kind]()
     X = X * 12 + 128
-    X[generator.integers(9001, size=5)] *= 1.5
+    X[generator.integers(5001, size=5)] *= 1.5
     X = X.clip(0, 255).astype(dtype) if np.issubdtype(dtype, np.integer) else X.astype(dtype)
     weights = generator.integers(0, 3, len(X)).astype(float) if weighted else None
     init = X[np.unique(X, axis=0, return_index=True)[1]]
