@@ -32,7 +32,9 @@ def ours(name: str, threads: int) -> Callable[[int], float]:
     X, k = WORKLOADS[name].points, WORKLOADS[name].k
 
     def job(seed: int) -> float:
-        return kmeans(X, k, init="random", max_iter=ITERATIONS, tol=0, random_state=seed, n_threads=threads).inertia
+        return kmeans(
+            X, k, init="random", n_init=1, max_iter=ITERATIONS, tol=0, random_state=seed, n_threads=threads
+        ).inertia
 
     return job
 

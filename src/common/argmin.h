@@ -6,11 +6,13 @@
  * decided again by exact_argmin, in float64, from differences of the unshifted values. The labels are therefore those
  * of a float64 brute-force search with ties to the lowest index, in every build and for every shift.
  *
- * Rounding (u = 2^-24, M the largest |c|, h = |c|^2 / 2): the shifted inputs are off by u each, the chain of p
- * multiply-adds by (p + 1) u of the sum of its absolute terms, so a score is off by at most
- * (p + 4) u (M^2 / 2 + |x| M) <= (p + 4) u (M^2 + |x|^2 / 2); `certain` demands twice that, plus the float64 error of
- * the decision itself. Anything not finite compares false there and is decided in float64; so is everything when M is
- * so large that a score could overflow float32 (|x|^2 is finite there, so |x| < 2^64).
+ * Rounding (u = 2^-24, M the largest |c|, h = |c|^2 / 2): the shifted inputs are off by u each, a chain of r roundings
+ * by (r + 1) u of the sum of its absolute terms, so a score is off by at most
+ * (r + 4) u (M^2 / 2 + |x| M) <= (r + 4) u (M^2 + |x|^2 / 2); `certain` demands twice that, plus the float64 error of
+ * the decision itself. Stretches of columns are added up by themselves, which keeps r small (`argmin_chain`): in one
+ * chain of 768 columns half of the rows of clustered data would not be certain. Anything not finite compares false there
+ * and is decided in float64; so is everything when M is so large that a score could overflow float32 (|x|^2 is finite
+ * there, so |x| < 2^64).
  */
 #ifndef FASTCLUSTER_EXT_ARGMIN_H
 #define FASTCLUSTER_EXT_ARGMIN_H
@@ -29,6 +31,10 @@
 #define ARGMIN_ABREAST (VF_LANES == 16 ? 1 : 2)
 /* Centers come in packs that share one pass over a row's coordinates. */
 #define ARGMIN_PACK 4
+/* Columns whose products are added up by themselves: those of a block of rows fill half of a first-level cache. */
+#define ARGMIN_STRETCH 64
+/* Centers that one stretch of a block of rows meets before the next: their scores fill a quarter of that cache. */
+#define ARGMIN_BLOCK 32
 /* Scores up to M^2 / 2 + 2^64 M are far from FLT_MAX. */
 #define ARGMIN_MOST_NORM 0x1p60
 
@@ -117,39 +123,81 @@ FC_INLINE void argmin_group_narrow(const centers_table *table, const float *colu
     }
 }
 
-/* Any p, centers [first, last), whole packs: a block of rows x one pack in registers, one pass over the coordinates. */
-FC_INLINE void argmin_packs_wide(const centers_table *table, const float *columns, ptrdiff_t ld, ptrdiff_t first,
-                                 ptrdiff_t last, vf *best, vf *second, vi *chosen) {
-    const ptrdiff_t p = table->p;
-    for (ptrdiff_t j = first; j < last; j += ARGMIN_PACK) {
-        const float *pack = table->filter + j * p;
-        vf score[ARGMIN_PACK][ARGMIN_VECTORS];
+/* Scores of one pack of centers, over columns [from, to): a block of rows x one pack in registers. */
+FC_INLINE void argmin_pack(const float *pack, const float *columns, ptrdiff_t ld, ptrdiff_t from, ptrdiff_t to,
+                           vf score[ARGMIN_PACK][ARGMIN_VECTORS]) {
+    for (ptrdiff_t i = from; i < to; i++) {
+        vf x[ARGMIN_VECTORS];
+        for (int r = 0; r < ARGMIN_VECTORS; r++) x[r] = vf_load(columns + i * ld + r * VF_LANES);
         for (int q = 0; q < ARGMIN_PACK; q++) {
-            for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_set1(table->half_norm[j + q]);
-        }
-        for (ptrdiff_t i = 0; i < p; i++) {
-            vf x[ARGMIN_VECTORS];
-            for (int r = 0; r < ARGMIN_VECTORS; r++) x[r] = vf_load(columns + i * ld + r * VF_LANES);
-            for (int q = 0; q < ARGMIN_PACK; q++) {
-                const vf c = vf_set1(pack[i * ARGMIN_PACK + q]);
-                for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_fma(x[r], c, score[q][r]);
-            }
-        }
-        for (int q = 0; q < ARGMIN_PACK; q++) {
-            const vi index = vi_set1((int32_t)(j + q));
-            for (int r = 0; r < ARGMIN_VECTORS; r++) ARGMIN_UPDATE(r, score[q][r], index);
+            const vf c = vf_set1(pack[i * ARGMIN_PACK + q]);
+            for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_fma(x[r], c, score[q][r]);
         }
     }
 }
 
-/* The nearest of all centers to one row, in float64; ties go to the lowest index. `row` is the row as it is. */
-static inline int32_t exact_argmin(const centers_table *table, const double *row, double *squared_distance) {
-    enum { BLOCK = 32 };
+/* Any p, centers [first, last), whole packs. least: of each row the least score in each block of centers, one block after
+ * another, or NULL. */
+FC_INLINE void argmin_packs_wide(const centers_table *table, const float *columns, ptrdiff_t ld, ptrdiff_t first,
+                                 ptrdiff_t last, vf *best, vf *second, vi *chosen, float *least) {
+    const ptrdiff_t p = table->p;
+    vf sums[ARGMIN_BLOCK][ARGMIN_VECTORS], least_of_block[ARGMIN_VECTORS];
+    for (ptrdiff_t begin = first; begin < last; begin += ARGMIN_BLOCK) {
+        const ptrdiff_t end = begin + ARGMIN_BLOCK < last ? begin + ARGMIN_BLOCK : last;
+        for (int r = 0; r < ARGMIN_VECTORS; r++) least_of_block[r] = vf_set1(INFINITY);
+        for (ptrdiff_t from = 0; from < p; from += ARGMIN_STRETCH) {
+            const ptrdiff_t to = from + ARGMIN_STRETCH < p ? from + ARGMIN_STRETCH : p;
+            for (ptrdiff_t j = begin; j < end; j += ARGMIN_PACK) {
+                vf score[ARGMIN_PACK][ARGMIN_VECTORS], (*sum)[ARGMIN_VECTORS] = sums + (j - begin);
+                for (int q = 0; q < ARGMIN_PACK; q++) {
+                    for (int r = 0; r < ARGMIN_VECTORS; r++) score[q][r] = vf_set1(from ? 0 : table->half_norm[j + q]);
+                }
+                argmin_pack(table->filter + j * p, columns, ld, from, to, score);
+                for (int q = 0; q < ARGMIN_PACK; q++) {
+                    for (int r = 0; r < ARGMIN_VECTORS; r++) {
+                        if (from) score[q][r] = vf_add(score[q][r], sum[q][r]);
+                        if (to < p) {
+                            sum[q][r] = score[q][r];
+                        } else {
+                            ARGMIN_UPDATE(r, score[q][r], vi_set1((int32_t)(j + q)));
+                            if (least) least_of_block[r] = vf_min(least_of_block[r], score[q][r]);
+                        }
+                    }
+                }
+            }
+        }
+        for (int r = 0; least && r < ARGMIN_VECTORS; r++) {
+            vf_store(least + (begin - first) / ARGMIN_BLOCK * ARGMIN_GROUP + r * VF_LANES, least_of_block[r]);
+        }
+    }
+}
+
+/* Squared lengths of VF_LANES rows. */
+FC_INLINE vf argmin_norms(const float *columns, ptrdiff_t ld, ptrdiff_t p) {
+    vf norms = vf_set1(0);
+    for (ptrdiff_t from = 0; from < p; from += ARGMIN_STRETCH) {
+        const ptrdiff_t to = from + ARGMIN_STRETCH < p ? from + ARGMIN_STRETCH : p;
+        vf sum = vf_set1(0);
+        for (ptrdiff_t i = from; i < to; i++) {
+            const vf x = vf_load(columns + i * ld);
+            sum = vf_fma(x, x, sum);
+        }
+        norms = vf_add(norms, sum);
+    }
+    return norms;
+}
+
+/* The nearest of all centers to one row, in float64; ties go to the lowest index. `row` is the row as it is. Blocks whose
+ * least score, every ARGMIN_GROUP-th of `scores`, is above `most` are left out. */
+static inline int32_t exact_argmin_of(const centers_table *table, const double *row, const float *scores, float most,
+                                      double *squared_distance) {
+    enum { BLOCK = ARGMIN_BLOCK };
     const ptrdiff_t padded = table->k_padded;
     double least = INFINITY;
     ptrdiff_t nearest = 0;
     for (ptrdiff_t begin = 0; begin < padded; begin += BLOCK) {
         const ptrdiff_t count = padded - begin < BLOCK ? padded - begin : BLOCK;
+        if (scores && scores[begin / BLOCK * ARGMIN_GROUP] > most) continue;
         double squared[BLOCK] = {0};
         for (ptrdiff_t i = 0; i < table->p; i++) {
             const double *column = table->exact + i * padded + begin;
@@ -169,24 +217,58 @@ static inline int32_t exact_argmin(const centers_table *table, const double *row
     return (int32_t)nearest;
 }
 
+static inline int32_t exact_argmin(const centers_table *table, const double *row, double *squared_distance) {
+    return exact_argmin_of(table, row, NULL, 0, squared_distance);
+}
+
+/* Roundings in the longest chain of additions of a score. */
+static inline ptrdiff_t argmin_chain(ptrdiff_t p) {
+    return p <= ARGMIN_STRETCH ? p : ARGMIN_STRETCH + (p + ARGMIN_STRETCH - 1) / ARGMIN_STRETCH;
+}
+
+/* Twice by how much two scores, or the squared length of a row, can be off, relative to M^2 + |x|^2 / 2. */
+static inline double argmin_rounding(ptrdiff_t p) { return 2.02 * (double)(argmin_chain(p) + 4) * 0x1p-24; }
+
 /* By how much two scores have to differ for their order to be certain, of rows whose squared distance from the shift is
  * at most `reach`. */
 static inline float argmin_error(const centers_table *table, double reach) {
-    const double m = table->max_norm, rounding = 2.02 * (double)(table->p + 4) * 0x1p-24;
+    const double m = table->max_norm, rounding = argmin_rounding(table->p);
     if (!(m < ARGMIN_MOST_NORM)) return INFINITY;
     return (float)(1.01 * (rounding * (m * m + 0.5 * reach) + FLT_MIN));
 }
 
+/* Floats of a tile's columns: of wide rows those of one group at a time. Of more columns never fewer: memory for some
+ * rows also serves narrower ones. */
+static inline ptrdiff_t argmin_columns(ptrdiff_t p) {
+    if (p <= 4) return p * ARGMIN_TILE;
+    return p * ARGMIN_GROUP > 4 * ARGMIN_TILE ? p * ARGMIN_GROUP : 4 * ARGMIN_TILE;
+}
+
+/* Blocks whose least scores are kept; narrow rows are rarely in doubt. */
+static inline ptrdiff_t argmin_blocks(ptrdiff_t k, ptrdiff_t p) {
+    return p <= 4 ? 0 : (k + ARGMIN_BLOCK - 1) / ARGMIN_BLOCK;
+}
+
+/* Bytes of argmin_tile's scratch, a multiple of FC_ALIGN. */
+static inline size_t argmin_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
+    const ptrdiff_t floats = argmin_columns(p) + argmin_blocks(k, p) * ARGMIN_GROUP;
+    const size_t bytes = (size_t)floats * sizeof(float) + (size_t)p * sizeof(double);
+    return (bytes + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN;
+}
+
 /* Labels of rows [start, start + count), count <= ARGMIN_TILE.
- * columns: scratch, p x ARGMIN_TILE floats; row: scratch, p doubles; labels: ARGMIN_TILE int32, written. */
+ * scratch: argmin_scratch_bytes, aligned to FC_ALIGN; labels: ARGMIN_TILE int32, written. */
 static inline void argmin_tile(const centers_table *table, const matrix *points, ptrdiff_t start, ptrdiff_t count,
-                               float *columns, double *row, int32_t *labels) {
-    const ptrdiff_t p = table->p, ld = ARGMIN_TILE;
-    const double m = table->max_norm, rounding = 2.02 * (double)(p + 4) * 0x1p-24;
+                               void *scratch, int32_t *labels) {
+    const ptrdiff_t p = table->p, ld = p <= 4 ? ARGMIN_TILE : ARGMIN_GROUP;
+    float *columns = (float *)scratch, *least = columns + argmin_columns(p);
+    double *row = (double *)(least + argmin_blocks(table->k, p) * ARGMIN_GROUP);
+    const double m = table->max_norm, rounding = argmin_rounding(p);
     const vf slope = vf_set1((float)(0.5 * rounding));
     const vf level = vf_set1(m < ARGMIN_MOST_NORM ? (float)(rounding * m * m + FLT_MIN) : INFINITY);
-    matrix_columns_f32(points, start, count, table->shift, columns, ld);
+    if (p <= 4) matrix_columns_f32(points, start, count, table->shift, columns, ld);
     for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
+        const float *group = p <= 4 ? columns + begin : columns;
         vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
         vi chosen[ARGMIN_VECTORS];
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
@@ -194,28 +276,32 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
             chosen[r] = vi_set1(0);
         }
         switch (p) {
-        case 1: argmin_group_narrow(table, columns + begin, ld, 1, best, second, chosen); break;
-        case 2: argmin_group_narrow(table, columns + begin, ld, 2, best, second, chosen); break;
-        case 3: argmin_group_narrow(table, columns + begin, ld, 3, best, second, chosen); break;
-        case 4: argmin_group_narrow(table, columns + begin, ld, 4, best, second, chosen); break;
-        default: argmin_packs_wide(table, columns + begin, ld, 0, table->k_padded, best, second, chosen);
+        case 1: argmin_group_narrow(table, group, ld, 1, best, second, chosen); break;
+        case 2: argmin_group_narrow(table, group, ld, 2, best, second, chosen); break;
+        case 3: argmin_group_narrow(table, group, ld, 3, best, second, chosen); break;
+        case 4: argmin_group_narrow(table, group, ld, 4, best, second, chosen); break;
+        default: {
+            const ptrdiff_t rows = count - begin < ARGMIN_GROUP ? count - begin : ARGMIN_GROUP;
+            matrix_columns_f32(points, start + begin, rows, table->shift, columns, ld);
+            argmin_packs_wide(table, group, ld, 0, table->k_padded, best, second, chosen, least);
+        }
         }
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             const ptrdiff_t at = begin + r * VF_LANES;
-            vf norm = vf_set1(0);
-            for (ptrdiff_t i = 0; i < p; i++) {
-                const vf x = vf_load(columns + i * ld + at);
-                norm = vf_fma(x, x, norm);
-            }
-            const vf error = vf_fma(norm, slope, level);
+            const vf error = vf_fma(argmin_norms(group + r * VF_LANES, ld, p), slope, level);
             vi_store(labels + at, chosen[r]);
-            uint32_t certain = vm_bits(vf_less(error, vf_sub(second[r], best[r])));
-            for (uint32_t open = ~certain & (uint32_t)((1u << VF_LANES) - 1u); open; open &= open - 1) {
-                const ptrdiff_t lane = at + __builtin_ctz(open);
-                if (lane >= count) break;
+            const uint32_t certain = vm_bits(vf_less(error, vf_sub(second[r], best[r])));
+            uint32_t open = ~certain & (uint32_t)((1u << VF_LANES) - 1u);
+            if (!open) continue;
+            float most[VF_LANES];
+            vf_store(most, vf_fma(error, vf_set1(1.5f), best[r]));
+            for (; open; open &= open - 1) {
+                const int lane = __builtin_ctz(open);
+                if (at + lane >= count) break;
+                const float *scores = p <= 4 ? NULL : least + r * VF_LANES + lane;
                 double squared;
-                matrix_row_f64(points, start + lane, row);
-                labels[lane] = exact_argmin(table, row, &squared);
+                matrix_row_f64(points, start + at + lane, row);
+                labels[at + lane] = exact_argmin_of(table, row, scores, most[lane], &squared);
             }
         }
     }

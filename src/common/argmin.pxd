@@ -18,4 +18,4 @@ cdef extern from "common/argmin.h" nogil:
     void centers_table_place(centers_table* table, ptrdiff_t k, ptrdiff_t p, void* memory) noexcept
     void centers_table_fill(centers_table* table, const double* centers) noexcept
     void argmin_tile(const centers_table* table, const matrix* points, ptrdiff_t start, ptrdiff_t count,
-                     float* columns, double* row, int32_t* labels) noexcept
+                     void* scratch, int32_t* labels) noexcept

@@ -151,20 +151,19 @@ static inline void nearest_unit(const metric *m, const matrix *points, ptrdiff_t
 }
 
 /* Bytes of scratch of nearest_euclidean_unit. */
-static inline size_t nearest_euclidean_bytes(ptrdiff_t p) {
-    return (size_t)p * (ARGMIN_TILE * sizeof(float) + sizeof(double)) + ARGMIN_TILE * sizeof(int32_t);
+static inline size_t nearest_euclidean_bytes(ptrdiff_t k, ptrdiff_t p) {
+    return argmin_scratch_bytes(k, p) + (size_t)p * sizeof(double) + ARGMIN_TILE * sizeof(int32_t);
 }
 
 /* Points [start, stop) against all centers of `table` (argmin.h); distances are squared unless `root`. */
 static inline void nearest_euclidean_unit(const centers_table *table, const matrix *points, ptrdiff_t start,
                                           ptrdiff_t stop, int root, void *scratch, double *distances,
                                           int32_t *labels) {
-    double *row = (double *)scratch;
-    float *columns = (float *)(row + table->p);
-    int32_t *found = (int32_t *)(columns + table->p * ARGMIN_TILE);
+    double *row = (double *)((char *)scratch + argmin_scratch_bytes(table->k, table->p));
+    int32_t *found = (int32_t *)(row + table->p);
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        argmin_tile(table, points, at, count, columns, row, found);
+        argmin_tile(table, points, at, count, scratch, found);
         for (ptrdiff_t r = 0; r < count; r++) {
             double squared = 0;
             matrix_row_f64(points, at + r, row);

@@ -48,7 +48,7 @@ cdef extern from "distance/pairwise.h" nogil:
     void nearest_unit(const metric* m, const matrix* points, ptrdiff_t start, ptrdiff_t count, const double* centers,
                       ptrdiff_t center, ptrdiff_t n_centers, double* panels, double* tile, double* distances,
                       int32_t* labels) noexcept
-    size_t nearest_euclidean_bytes(ptrdiff_t p) noexcept
+    size_t nearest_euclidean_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
     void nearest_euclidean_unit(const centers_table* table, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
                                 bint root, void* scratch, double* distances, int32_t* labels) noexcept
 
@@ -263,7 +263,7 @@ def nearest_euclidean(points, const double[:, ::1] centers, int32_t[::1] labels,
     cdef ptrdiff_t k = centers.shape[0], p = centers.shape[1], rows, chunks, a_slice, chunk, first, last
     acquire_matrix(points, &buffer, &view)
     try:
-        table_bytes, scratch_bytes = padded(centers_table_bytes(k, p)), padded(nearest_euclidean_bytes(p))
+        table_bytes, scratch_bytes = padded(centers_table_bytes(k, p)), padded(nearest_euclidean_bytes(k, p))
         memory = <char*>scratch_allocate(table_bytes + scratch_bytes * n_threads)
         centers_table_place(&table, k, p, memory)
         centers_table_fill(&table, &centers[0, 0])

@@ -448,7 +448,7 @@ static inline void ball_labels(const ball_set *balls, ball_worker *worker, const
             chosen[r] = vi_set1(0);
         }
         const float *block = worker->columns + begin / BALL_BLOCK * p * BALL_BLOCK;
-        argmin_packs_wide(table, block + begin % BALL_BLOCK, BALL_BLOCK, 0, table->k_padded, best, second, chosen);
+        argmin_packs_wide(table, block + begin % BALL_BLOCK, BALL_BLOCK, 0, table->k_padded, best, second, chosen, NULL);
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             const ptrdiff_t at = begin + r * VF_LANES;
             vi_store(labels + at, chosen[r]);

@@ -121,8 +121,8 @@ FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, floa
 }
 
 /* Labels of a tile's rows, none of which is farther than the root of `reach` from the table's shift; BOX_PADDING more
- * are -1. columns: scratch, p x ARGMIN_TILE floats; row: scratch, p doubles. */
-static inline void box_labels(const centers_table *table, const matrix *tile, double reach, float *columns, double *row,
+ * are -1. scratch: of argmin_tile; row: scratch, p doubles. */
+static inline void box_labels(const centers_table *table, const matrix *tile, double reach, void *scratch, double *row,
                               int32_t *labels) {
     const ptrdiff_t p = tile->n_columns;
     if (tile->dtype == MATRIX_FLOAT32 && p <= 4) {
@@ -145,7 +145,7 @@ static inline void box_labels(const centers_table *table, const matrix *tile, do
     } else {
         for (ptrdiff_t at = 0; at < tile->n_rows; at += ARGMIN_TILE) {
             const ptrdiff_t left = tile->n_rows - at;
-            argmin_tile(table, tile, at, left < ARGMIN_TILE ? left : ARGMIN_TILE, columns, row, labels + at);
+            argmin_tile(table, tile, at, left < ARGMIN_TILE ? left : ARGMIN_TILE, scratch, labels + at);
         }
     }
     for (ptrdiff_t r = 0; r < BOX_PADDING; r++) labels[tile->n_rows + r] = -1;

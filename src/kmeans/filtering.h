@@ -32,13 +32,13 @@ typedef struct {
     double *centers;      /* those candidates, k x p */
     int32_t *candidates;  /* (depth + 1) x k: one list a level */
     double *row;          /* p */
-    float *columns;       /* p x ARGMIN_TILE */
+    void *scratch;        /* of argmin_tile */
     int32_t *labels;      /* BOX_TILE + BOX_PADDING */
 } box_worker;
 
 static inline size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) {
     return centers_table_bytes(k, p) + (size_t)(k * p + p) * sizeof(double) +
-           (size_t)(p * ARGMIN_TILE) * sizeof(float) +
+           argmin_scratch_bytes(k, p) +
            (size_t)((depth + 1) * k + BOX_TILE + BOX_PADDING) * sizeof(int32_t) + FC_ALIGN;
 }
 
@@ -47,8 +47,8 @@ static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p
     worker->row = worker->centers + k * p;
     char *table = (char *)(worker->row + p);
     centers_table_place(&worker->table, k, p, table);
-    worker->columns = (float *)(table + (centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
-    worker->labels = (int32_t *)(worker->columns + p * ARGMIN_TILE);
+    worker->scratch = (void *)(((uintptr_t)table + centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
+    worker->labels = (int32_t *)((char *)worker->scratch + argmin_scratch_bytes(k, p));
     worker->candidates = worker->labels + BOX_TILE + BOX_PADDING;
 }
 
@@ -200,7 +200,7 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
         const ptrdiff_t count = last - at < BOX_TILE ? last - at : BOX_TILE;
         const double *weights = tree->weights ? tree->weights + at : NULL;
         const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
-        if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->columns, worker->row, labels);
+        if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->scratch, worker->row, labels);
         else memset(labels, 0, (size_t)count * sizeof(int32_t));
         if (few) {
             sums_of_labels(&tile, weights, labels, wanted, sums_of, added);

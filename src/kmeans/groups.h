@@ -115,9 +115,27 @@ static inline void group_worker_place(group_worker *worker, ptrdiff_t p, ptrdiff
     memset(worker->wanted, 0, (size_t)n_groups);
 }
 
-/* A row, shifted, as float32, and its squared length. */
-FC_INLINE float group_row_typed(const matrix *points, ptrdiff_t at, const double *shift, float *restrict row,
-                                matrix_dtype dtype) {
+/* Added up in lanes and stretches, whose chains are no longer than those of argmin_chain. */
+static inline float group_dot(const float *a, const float *b, ptrdiff_t p) {
+    enum { LANES = 16 };
+    float sum = 0;
+    for (ptrdiff_t from = 0; from < p; from += LANES * ARGMIN_STRETCH) {
+        const ptrdiff_t to = p - from < LANES * ARGMIN_STRETCH ? p : from + LANES * ARGMIN_STRETCH;
+        float lanes[LANES] = {0}, part = 0;
+        ptrdiff_t i = from;
+        for (; i + LANES <= to; i += LANES) {
+            for (int l = 0; l < LANES; l++) lanes[l] += a[i + l] * b[i + l];
+        }
+        for (; i < to; i++) part += a[i] * b[i];
+        for (int l = 0; l < LANES; l++) part += lanes[l];
+        sum += part;
+    }
+    return sum;
+}
+
+/* A row, shifted, as float32. */
+FC_INLINE void group_row_typed(const matrix *points, ptrdiff_t at, const double *shift, float *restrict row,
+                               matrix_dtype dtype) {
     const char *from = points->data + at * points->row_stride;
     const ptrdiff_t p = points->n_columns, item = (ptrdiff_t)1 << dtype;
     if (points->column_stride == item) {
@@ -125,38 +143,17 @@ FC_INLINE float group_row_typed(const matrix *points, ptrdiff_t at, const double
     } else {
         for (ptrdiff_t i = 0; i < p; i++) row[i] = matrix_shifted(from + i * points->column_stride, shift[i], dtype);
     }
-    float lanes[16] = {0}, norm = 0;
-    ptrdiff_t i = 0;
-    for (; i + 16 <= p; i += 16) {
-        for (int l = 0; l < 16; l++) lanes[l] += row[i + l] * row[i + l];
-    }
-    for (; i < p; i++) norm += row[i] * row[i];
-    for (int l = 0; l < 16; l++) norm += lanes[l];
-    return norm;
 }
 
+/* The same; returns its squared length. */
 static inline float group_row(const matrix *points, ptrdiff_t at, const double *shift, float *row) {
-    float norm = 0;
-#define GROUP_ROW(view, place, shift_, out, dtype) norm = group_row_typed(view, place, shift_, out, dtype)
-    MATRIX_DISPATCH(points, GROUP_ROW, at, shift, row)
-#undef GROUP_ROW
-    return norm;
-}
-
-static inline float group_dot(const float *a, const float *b, ptrdiff_t p) {
-    float lanes[16] = {0}, sum = 0;
-    ptrdiff_t i = 0;
-    for (; i + 16 <= p; i += 16) {
-        for (int l = 0; l < 16; l++) lanes[l] += a[i + l] * b[i + l];
-    }
-    for (; i < p; i++) sum += a[i] * b[i];
-    for (int l = 0; l < 16; l++) sum += lanes[l];
-    return sum;
+    MATRIX_DISPATCH(points, group_row_typed, at, shift, row)
+    return group_dot(row, row, points->n_columns);
 }
 
 /* Twice what a score can be off by, for a row of squared length `norm`; see argmin.h. */
 static inline float group_error(const group_table *table, float norm) {
-    const double m = table->table.max_norm, rounding = 2.02 * (double)(table->p + 4) * 0x1p-24;
+    const double m = table->table.max_norm, rounding = argmin_rounding(table->p);
     if (!(m < ARGMIN_MOST_NORM)) return INFINITY;
     return (float)(rounding * (m * m + 0.5 * (double)norm) + FLT_MIN);
 }
@@ -190,7 +187,7 @@ static inline void group_score(const group_table *table, group_worker *worker, f
             group_chosen[r] = vi_set1(0);
         }
         argmin_packs_wide(&table->table, worker->columns, GROUP_TILE, g * GROUP_MOST, (g + 1) * GROUP_MOST, group_best,
-                          group_second, group_chosen);
+                          group_second, group_chosen, NULL);
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             vf_store(worker->best + g * GROUP_TILE + r * VF_LANES, group_best[r]);
             vf_store(worker->second + g * GROUP_TILE + r * VF_LANES, group_second[r]);
@@ -262,12 +259,7 @@ static inline void group_begin_chunk(const group_table *table, const matrix *poi
         const ptrdiff_t count = stop - at < GROUP_TILE ? stop - at : GROUP_TILE;
         matrix_columns_f32(points, at, count, table->exact->shift, worker->columns, GROUP_TILE);
         for (int r = 0; r < GROUP_TILE; r += VF_LANES) {
-            vf norm = vf_set1(0);
-            for (ptrdiff_t i = 0; i < table->p; i++) {
-                const vf x = vf_load(worker->columns + i * GROUP_TILE + r);
-                norm = vf_fma(x, x, norm);
-            }
-            vf_store(worker->norm + r, norm);
+            vf_store(worker->norm + r, argmin_norms(worker->columns + r, GROUP_TILE, table->p));
         }
         for (ptrdiff_t r = 0; r < count; r++) {
             worker->rows[r] = at + r;

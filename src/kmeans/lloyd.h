@@ -6,21 +6,19 @@
 #include "sums.h"
 
 /* Scratch of one thread, in bytes. */
-static inline size_t lloyd_scratch_bytes(ptrdiff_t p) {
-    return (size_t)p * ARGMIN_TILE * sizeof(float) + (size_t)p * sizeof(double) + ARGMIN_TILE * sizeof(int32_t);
+static inline size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
+    return argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t);
 }
 
 /* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here); labels are not kept. */
 static inline void lloyd_chunk(const centers_table *table, const matrix *points, const double *weights,
                                ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums) {
     const ptrdiff_t k = table->k, p = table->p;
-    double *row = (double *)scratch;
-    float *columns = (float *)(row + p);
-    int32_t *labels = (int32_t *)(columns + p * ARGMIN_TILE);
+    int32_t *labels = (int32_t *)((char *)scratch + argmin_scratch_bytes(table->k, p));
     memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        argmin_tile(table, points, at, count, columns, row, labels);
+        argmin_tile(table, points, at, count, scratch, labels);
         sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
     }
     sums_fold(sums, k, p);
@@ -31,13 +29,11 @@ static inline void evaluate_chunk(const centers_table *table, const matrix *poin
                                   const double *centers, ptrdiff_t start, ptrdiff_t stop, void *scratch,
                                   double *costs, int32_t *labels) {
     const ptrdiff_t p = table->p;
-    double *row = (double *)scratch;
-    float *columns = (float *)(row + p);
-    int32_t *tile_labels = (int32_t *)(columns + p * ARGMIN_TILE);
+    int32_t *tile_labels = (int32_t *)((char *)scratch + argmin_scratch_bytes(table->k, p));
     memset(costs, 0, (size_t)(table->k * COST_STRIDE) * sizeof(double));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        argmin_tile(table, points, at, count, columns, row, tile_labels);
+        argmin_tile(table, points, at, count, scratch, tile_labels);
         costs_add(points, at, count, weights ? weights + at : NULL, tile_labels, centers, costs);
         memcpy(labels + at, tile_labels, (size_t)count * sizeof(int32_t));
     }

@@ -39,7 +39,7 @@ cdef extern from "kmeans/sums.h" nogil:
 
 
 cdef extern from "kmeans/lloyd.h" nogil:
-    size_t lloyd_scratch_bytes(ptrdiff_t p) noexcept
+    size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
     void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
                      ptrdiff_t stop, void* scratch, double* sums) noexcept
     void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
@@ -99,7 +99,7 @@ cdef class PlainSearch:
         cdef size_t sums = sums_copies(k) * k * sums_stride(self.p) * sizeof(double)
         self.partial_size = padded(max(sums, <size_t>(k * COST_STRIDE * sizeof(double))))
         self.chunks_a_slice = min(self.chunks, slice_chunks(work, self.rows, self.partial_size, n_threads))
-        self.scratch_size = padded(lloyd_scratch_bytes(self.p))
+        self.scratch_size = padded(lloyd_scratch_bytes(self.k, self.p))
         cdef size_t table_size = padded(centers_table_bytes(k, self.p))
         self.memory = scratch_allocate(table_size + self.scratch_size * n_threads
                                        + self.partial_size * self.chunks_a_slice)
