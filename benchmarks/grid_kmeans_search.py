@@ -2,15 +2,16 @@
 
 ``python -m benchmarks.grid_kmeans_search`` times `PlainSearch`, `BoxSearch`, `GroupSearch` and `BallSearch` (with
 `PlainSearch` where balls do not pay) on clustered and uniform float32 data, from the same initial centers, building the
-search included, and what `search_for` chooses; it shows for each size the times, and how much longer that choice takes
-than the best. All is ours, so one process does it.
+search included; it shows for each size the times, and how much longer what `search_for` chooses takes than the best.
+Balls with another search behind them are timed as well, as "auto"; any other choice is one of those timed. They take
+turns, and the least times count. All is ours, so one process does it.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ _MOST_WORK = 1.2e9  # rows x columns x centers
 _LEAST_ROWS_A_CENTER = 8
 _BOX_MOST_COLUMNS = 8  # that the kernel orders rows by
 _MANY_CENTERS = 8  # least, for groups and balls
-_SECONDS = 0.05  # each search is timed at least twice, and as often as fits into this
+_LEAST_TURNS, _MOST_TURNS = 3, 50
+_SECONDS = 0.5  # as many turns as fit into this
 
 
 def _points(n: int, p: int, k: int, data: str) -> npt.NDArray[np.float32]:
@@ -38,26 +40,31 @@ def _points(n: int, p: int, k: int, data: str) -> npt.NDArray[np.float32]:
     return places[draw.integers(k, size=n)] + draw.standard_normal((n, p), dtype=np.float32)
 
 
-def _grid() -> Iterator[tuple[int, int, int, str]]:
-    for n in _SIZES:
-        for p in _COLUMNS:
+def _grid(sizes: Sequence[int], columns: Sequence[int]) -> Iterator[tuple[int, int, int, str]]:
+    for n in sizes:
+        for p in columns:
             for k in _CENTERS:
                 if n * p * k <= _MOST_WORK and k * _LEAST_ROWS_A_CENTER <= n:
                     yield from ((n, p, k, data) for data in ("clustered", "uniform"))
 
 
-def _seconds(kind: Any, X: npt.NDArray[np.float32], k: int, iterations: int, threads: int) -> float:
+def _seconds(
+    kinds: dict[str, Any], X: npt.NDArray[np.float32], k: int, iterations: int, threads: int
+) -> dict[str, float]:
     start = X[np.random.default_rng(0).permutation(len(X))[:k]].astype(np.float64)
     labels = np.empty(len(X), dtype=np.int32)
-    times: list[float] = []
-    while len(times) < 2 or (sum(times) < _SECONDS and len(times) < 25):
-        centers = start.copy()
-        began = time.perf_counter()
-        search = kind(X, None, k, threads)
-        search.lloyd(centers, max_iter=iterations, tolerance=-1.0)
-        search.evaluate(centers, labels)
-        times.append(time.perf_counter() - began)
-    return min(times)
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    turns, finish = 0, time.perf_counter() + _SECONDS
+    while turns < _LEAST_TURNS or (turns < _MOST_TURNS and time.perf_counter() < finish):
+        turns += 1
+        for name, kind in kinds.items():
+            centers = start.copy()
+            began = time.perf_counter()
+            search = kind(X, None, k, threads)
+            search.lloyd(centers, max_iter=iterations, tolerance=-1.0)
+            search.evaluate(centers, labels)
+            times[name].append(time.perf_counter() - began)
+    return {name: min(taken) for name, taken in times.items()}
 
 
 def main() -> None:
@@ -78,25 +85,27 @@ def main() -> None:
         "boxes": kernel.BoxSearch,
         "groups": kernel.GroupSearch,
         "balls": kernel.BallSearch,
-        "auto": auto,
     }
+    names_of_kinds = {kind.__name__: name for name, kind in kinds.items()}
     losses = []
-    names = " ".join(f"{name:>9}" for name in kinds)
+    names = " ".join(f"{name:>9}" for name in (*kinds, "auto"))
     print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {names}  best   auto         loss")
-    for n, p, k, data in _grid():
-        if p not in options.columns or n not in options.sizes:
-            continue
+    for n, p, k, data in _grid(options.sizes, options.columns):
         X = _points(n, p, k, data)
         chosen = type(search_for(X, None, k, options.iterations, options.threads)).__name__
-        times = {
-            name: _seconds(kind, X, k, options.iterations, options.threads)
+        timed = {
+            name: kind
             for name, kind in kinds.items()
             if (name != "boxes" or p <= _BOX_MOST_COLUMNS) and (name not in ("groups", "balls") or k >= _MANY_CENTERS)
         }
+        if chosen == "BallSearch":
+            timed["auto"] = auto
+        times = _seconds(timed, X, k, options.iterations, options.threads)
+        times.setdefault("auto", times[names_of_kinds[chosen]])
         best = min(times, key=lambda name: times[name])
         loss = times["auto"] / times[best] - 1
         losses.append((loss, n, p, k, data, chosen, best))
-        shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'':9}" for name in kinds)
+        shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'-':>9}" for name in (*kinds, "auto"))
         print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:6} {chosen:11} {100 * loss:5.1f} %", flush=True)
     losses.sort(reverse=True)
     over = [loss for loss in losses if loss[0] > 0.1]

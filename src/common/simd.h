@@ -231,6 +231,38 @@ FC_INLINE vf vf_lookup(const float *table, int size, vi index) { return (void)si
 FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #endif
 
+#if VF_LANES == 16
+#define VF_ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define VF_ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VF_LANES == 8
+#define VF_ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define VF_ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif VF_LANES == 4
+#define VF_ZIP_LOW 0, 4, 1, 5
+#define VF_ZIP_HIGH 2, 6, 3, 7
+#endif
+
+/* Transpose VF_LANES vectors. Zipping the first half of them with the second rotates the bits of an item's address,
+ * vector and lane, by one; log2(VF_LANES) times exchange the two. */
+FC_INLINE void vf_transpose(vf *block) {
+#if VF_LANES > 1
+    enum { half = VF_LANES / 2 };
+#pragma GCC unroll 4
+    for (int stage = 1; stage < VF_LANES; stage *= 2) {
+        vf zipped[VF_LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) {
+            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_LOW);
+            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HIGH);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VF_LANES; i++) block[i] = zipped[i];
+    }
+#else
+    (void)block;
+#endif
+}
+
 /* Write base + lane for every lane set in `m`, in order, at `out`; returns how many. May write VF_LANES values. */
 FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {
 #if defined(__AVX512F__)

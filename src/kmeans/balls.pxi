@@ -73,14 +73,15 @@ cdef class BallSearch(PlainSearch):
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
     on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
-    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay, `otherwise` is called for another search.
+    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay, `otherwise` is called for another search
+    after so many iterations; before, all distances are computed.
     """
 
     cdef:
         object otherwise
         PlainSearch other
         ball_set balls
-        ptrdiff_t n_balls, tasks, iteration, next_trial
+        ptrdiff_t n_balls, tasks, iteration, next_trial, patience
         bint useful, void
         double left  # centers a row that are compared
         double[:, ::1] visited
@@ -92,10 +93,11 @@ cdef class BallSearch(PlainSearch):
         size_t ball_worker_size
         object kept
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
+                  ptrdiff_t patience=1):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        self.otherwise = otherwise
+        self.otherwise, self.patience = otherwise, patience
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
@@ -271,14 +273,17 @@ cdef class BallSearch(PlainSearch):
             labels = np.empty(self.points.n_rows, dtype=np.int32)
             if self.useful:
                 self._visit(BALL_LABEL, centers, &labels[0])
+                self._add(labels, totals)
+            elif self._call_other():
+                self.other.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
+                self._add(labels, totals)
             else:
-                self.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
-            self._make(centers, labels)
-            return self._add(labels, totals)
+                self._label_and_sum(centers, totals, &labels[0])
+            return self._make(centers, labels)
         if not self.useful:
             if self._call_other():
                 return self.other.sums(centers, totals)
-            return PlainSearch.sums(self, centers, totals)
+            return self._label_and_sum(centers, totals, NULL)
         self._visit(BALL_SUM, centers, NULL)
         totals[:] = 0
         for task in range(self.tasks):
@@ -291,12 +296,12 @@ cdef class BallSearch(PlainSearch):
         if self.useful:
             self._visit(BALL_LABEL, centers, &labels[0])
             return self._cost(centers, labels, costs)
-        if self.iteration > 1 and self._call_other():
+        if self._call_other():
             return self.other.assign(centers, costs, labels)
         return PlainSearch.assign(self, centers, costs, labels)
 
     cdef bint _call_other(self) except -1:
-        """Is there another search?"""
-        if self.other is None and self.otherwise is not None:
+        """Is it time for another search?"""
+        if self.other is None and self.otherwise is not None and self.iteration > self.patience:
             self.other = self.otherwise()
         return self.other is not None

@@ -10,9 +10,10 @@ static inline size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
     return argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t);
 }
 
-/* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here); labels are not kept. */
+/* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here). kept: the labels of all rows, or
+ * NULL. */
 static inline void lloyd_chunk(const centers_table *table, const matrix *points, const double *weights,
-                               ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums) {
+                               ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums, int32_t *kept) {
     const ptrdiff_t k = table->k, p = table->p;
     int32_t *labels = (int32_t *)((char *)scratch + argmin_scratch_bytes(table->k, p));
     memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
@@ -20,6 +21,7 @@ static inline void lloyd_chunk(const centers_table *table, const matrix *points,
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
         argmin_tile(table, points, at, count, scratch, labels);
         sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
+        if (kept) memcpy(kept + at, labels, (size_t)count * sizeof(int32_t));
     }
     sums_fold(sums, k, p);
 }

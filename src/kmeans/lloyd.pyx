@@ -41,7 +41,7 @@ cdef extern from "kmeans/sums.h" nogil:
 cdef extern from "kmeans/lloyd.h" nogil:
     size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
     void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
-                     ptrdiff_t stop, void* scratch, double* sums) noexcept
+                     ptrdiff_t stop, void* scratch, double* sums, int32_t* kept) noexcept
     void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
                         ptrdiff_t start, ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
     void labeled_sums_chunk(const matrix* points, const double* weights, const int32_t* labels, ptrdiff_t k,
@@ -83,7 +83,8 @@ cdef class PlainSearch:
         ptrdiff_t k, p, rows, chunks, chunks_a_slice
         int n_threads
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
+                  ptrdiff_t patience=1):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
@@ -114,6 +115,10 @@ cdef class PlainSearch:
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
         """One assignment; totals (k x stride) becomes the weighted sums and weights by cluster."""
+        return self._label_and_sum(centers, totals, NULL)
+
+    cdef int _label_and_sum(self, const double[:, ::1] centers, double[::1] totals, int32_t* labels) except -1:
+        """The same; labels: n, or NULL."""
         cdef ptrdiff_t first, chunk, last, size = self.k * sums_stride(self.p)
         centers_table_fill(&self.table, &centers[0, 0])
         totals[:] = 0
@@ -124,7 +129,7 @@ cdef class PlainSearch:
                     lloyd_chunk(&self.table, &self.points, self.weights, chunk * self.rows,
                                 min((chunk + 1) * self.rows, self.points.n_rows),
                                 self.scratch + threadid() * self.scratch_size,
-                                <double*>(self.partials + (chunk - first) * self.partial_size))
+                                <double*>(self.partials + (chunk - first) * self.partial_size), labels)
                 for chunk in range(first, last):
                     add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])
             PyErr_CheckSignals()

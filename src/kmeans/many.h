@@ -124,7 +124,7 @@ static inline int many_lloyd(many_problem *problem, const many_settings *setting
         problem->n_iter++;
         centers_table_fill(&scratch->table, problem->centers);
         lloyd_chunk(&scratch->table, &problem->points, problem->weights, 0, problem->points.n_rows, scratch->lloyd,
-                    scratch->sums);
+                    scratch->sums, NULL);
         for (ptrdiff_t j = 0; j < k; j++) {
             const double *sums = scratch->sums + j * stride;
             if (!(sums[p] > 0)) return 0;
