@@ -152,28 +152,29 @@ static inline void nearest_unit(const metric *m, const matrix *points, ptrdiff_t
 
 /* Bytes of scratch of nearest_euclidean_unit. */
 static inline size_t nearest_euclidean_bytes(ptrdiff_t k, ptrdiff_t p) {
-    return argmin_scratch_bytes(k, p) + (size_t)p * sizeof(double) + ARGMIN_TILE * sizeof(int32_t);
+    return argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t);
 }
 
-/* Points [start, stop) against all centers of `table` (argmin.h); distances are squared unless `root`. */
-static inline void nearest_euclidean_unit(const centers_table *table, const matrix *points, ptrdiff_t start,
-                                          ptrdiff_t stop, int root, void *scratch, double *distances,
+FC_INLINE void nearest_distances_typed(const matrix *points, ptrdiff_t start, ptrdiff_t count, const double *centers,
+                                       int root, const int32_t *labels, double *distances, matrix_dtype dtype) {
+    const ptrdiff_t p = points->n_columns;
+    const char *row = points->data + start * points->row_stride;
+    for (ptrdiff_t r = 0; r < count; r++, row += points->row_stride) {
+        const double squared = matrix_distance(row, centers + labels[r] * p, p, points->column_stride, dtype);
+        distances[r] = root ? sqrt(squared) : squared;
+    }
+}
+
+/* Points [start, stop) against all centers, k x p, of `table` (argmin.h); distances are squared unless `root`. */
+static inline void nearest_euclidean_unit(const centers_table *table, const double *centers, const matrix *points,
+                                          ptrdiff_t start, ptrdiff_t stop, int root, void *scratch, double *distances,
                                           int32_t *labels) {
-    double *row = (double *)((char *)scratch + argmin_scratch_bytes(table->k, table->p));
-    int32_t *found = (int32_t *)(row + table->p);
+    int32_t *found = (int32_t *)((char *)scratch + argmin_scratch_bytes(table->k, table->p));
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
         argmin_tile(table, points, at, count, scratch, found);
-        for (ptrdiff_t r = 0; r < count; r++) {
-            double squared = 0;
-            matrix_row_f64(points, at + r, row);
-            for (ptrdiff_t i = 0; i < table->p; i++) {
-                const double difference = row[i] - table->exact[i * table->k_padded + found[r]];
-                squared += difference * difference;
-            }
-            distances[at + r] = root ? sqrt(squared) : squared;
-            labels[at + r] = found[r];
-        }
+        MATRIX_DISPATCH(points, nearest_distances_typed, at, count, centers, root, found, distances + at)
+        memcpy(labels + at, found, (size_t)count * sizeof(int32_t));
     }
 }
 

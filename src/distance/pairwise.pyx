@@ -49,8 +49,9 @@ cdef extern from "distance/pairwise.h" nogil:
                       ptrdiff_t center, ptrdiff_t n_centers, double* panels, double* tile, double* distances,
                       int32_t* labels) noexcept
     size_t nearest_euclidean_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
-    void nearest_euclidean_unit(const centers_table* table, const matrix* points, ptrdiff_t start, ptrdiff_t stop,
-                                bint root, void* scratch, double* distances, int32_t* labels) noexcept
+    void nearest_euclidean_unit(const centers_table* table, const double* centers, const matrix* points,
+                                ptrdiff_t start, ptrdiff_t stop, bint root, void* scratch, double* distances,
+                                int32_t* labels) noexcept
 
 
 cdef enum:
@@ -273,7 +274,8 @@ def nearest_euclidean(points, const double[:, ::1] centers, int32_t[::1] labels,
             last = min(first + a_slice, chunks)
             with nogil:
                 for chunk in prange(first, last, num_threads=n_threads, schedule="dynamic"):
-                    nearest_euclidean_unit(&table, &view, chunk * rows, min((chunk + 1) * rows, view.n_rows), root,
+                    nearest_euclidean_unit(&table, &centers[0, 0], &view, chunk * rows,
+                                           min((chunk + 1) * rows, view.n_rows), root,
                                            memory + table_bytes + threadid() * scratch_bytes, &distances[0],
                                            &labels[0])
             PyErr_CheckSignals()
