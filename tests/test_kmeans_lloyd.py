@@ -233,7 +233,7 @@ def test_many_iterations_over_crowded_points(p, weighted):
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize(("p", "k"), [(41, 203), (130, 64)])
+@pytest.mark.parametrize(("n", "p", "k"), [(4201, 41, 203), (4201, 130, 203), (1101, 1100, 60)])
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     [
@@ -244,14 +244,14 @@ def test_many_iterations_over_crowded_points(p, weighted):
         ("equal", np.float32),
     ],
 )
-def test_bounds_change_nothing(kind, dtype, p, k):
-    # Wide enough, and of enough centers, for bounds to be kept; 4201 rows are not whole tiles.
+def test_bounds_change_nothing(kind, dtype, n, p, k):
+    # Wide enough, and of enough centers, for bounds to be kept; too few rows a center for balls, and not whole tiles.
     generator = np.random.default_rng(3)
     X = {
-        "apart": lambda: clustered(4201, p, 150, spread=0.2),
-        "overlapping": lambda: clustered(4201, p, 400, spread=3.0),
-        "none": lambda: generator.normal(size=(4201, p)),
-        "equal": lambda: np.repeat(generator.normal(size=(300, p)), 16, axis=0)[:4201],
+        "apart": lambda: clustered(n, p, 150, spread=0.2),
+        "overlapping": lambda: clustered(n, p, 400, spread=3.0),
+        "none": lambda: generator.normal(size=(n, p)),
+        "equal": lambda: np.repeat(generator.normal(size=(300, p)), 16, axis=0)[:n],
     }[kind]()
     X = (X * 12 + 128).clip(0, 255).astype(dtype)
     weights = generator.integers(0, 3, len(X)).astype(float)
@@ -264,6 +264,16 @@ def test_bounds_change_nothing(kind, dtype, p, k):
     assert_consistent(X, result, weights)
     for n_threads in (1, 3):
         assert_same_bits(result, kmeans(X, k, n_threads=n_threads, **options))
+
+
+def test_bounds_after_balls_were_given_up():
+    # Balls do not pay without clusters; bounds do, when centers hardly move any more.
+    X = np.random.default_rng(7).uniform(size=(6001, 50))
+    result = kmeans(X, 40, init=X[:40], max_iter=60, tol=0, history=True)
+    assert result.n_iter > 40
+    for step in result.history[::8] + result.history[-8:]:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+    assert_consistent(X, result)
 
 
 @pytest.mark.parametrize(("p", "k"), [(5, 70), pytest.param(16, 16, marks=pytest.mark.kernel), (37, 90)])
