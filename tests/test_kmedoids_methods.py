@@ -2,15 +2,15 @@
 
 import itertools
 import json
-import os
 import signal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import INTERRUPTIBLE, run_python
+from processes import INTERRUPTIBLE, MEASURED, needs_memory_peaks, run_python
 from reference import seeded_medoid_problem, swaps
 
 from fastcluster_ext import cdist, cluster_spread, kmedoids, silhouette_samples
@@ -111,7 +111,6 @@ build  swap
 
 
 def test_printed_as_r_prints_pam():
-    pd = pytest.importorskip("pandas")
     points = pd.DataFrame({"x": [0, 1, 2, 1, 2, 5, 6, 7], "y": [2, 1, 0, 3, 3, 5, 6, 7]})
     ours = [line.split() for line in repr(kmedoids(points, 2, method="pam")).splitlines()]
     theirs = [line.split() for line in PRINTED_BY_R.splitlines()]
@@ -393,33 +392,26 @@ def test_history_and_callback():
     np.testing.assert_array_equal(stopped.medoids, result.history[2].medoids)
 
 
-PEAK = """
-import json
-from pathlib import Path
+MEMORY = (
+    MEASURED
+    + """
 import numpy as np
 from fastcluster_ext import kmedoids
-
-def status(name):
-    return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
-                       if line.startswith(name))
-
-def extra(X, metric):
-    kmedoids(X[:50, :50], 3, metric=metric)
-    before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    kmedoids(X, 8, metric=metric, init=np.arange(8))
-    return (status("VmHWM") - before) / len(X)
-
 points = np.random.default_rng(0).random((6000, 3))
 matrix = np.abs(points[:, :1] - points[:, 0]).astype("f4")
-print(json.dumps([extra(matrix, "precomputed"), extra(points, "manhattan")]))
+bytes_each = []
+for X, metric in ((matrix, "precomputed"), (points, "manhattan")):
+    kmedoids(X[:50, :50], 3, metric=metric)
+    bytes_each.append(extra_memory(lambda: kmedoids(X, 8, metric=metric, init=np.arange(8))) / len(X))
+print(json.dumps(bytes_each))
 """
+)
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's memory peaks")
+@needs_memory_peaks
 def test_memory_is_linear():
     """A matrix is not copied (24 000 bytes a point), nor made from points."""
-    assert max(json.loads(run_python(PEAK).stdout)) < 1000
+    assert max(json.loads(run_python(MEMORY).stdout)) < 1000
 
 
 INTERRUPTED = (

@@ -5,13 +5,20 @@ import importlib
 import pkgutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
 from processes import run_python
+from sklearn.decomposition import PCA
 
 import fastcluster_ext
 from fastcluster_ext import (
     ColorHistogram,
+    _plots,
     cut_tree,
     image_linkage,
     kmeans,
@@ -22,16 +29,7 @@ from fastcluster_ext import (
     quantize,
     silhouette_samples,
 )
-
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
-from matplotlib.colors import to_hex, to_rgba  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastcluster_ext import _plots  # noqa: E402
-from fastcluster_ext._plots import (  # noqa: E402
+from fastcluster_ext._plots import (
     choose_k,
     clusters,
     color_scatter,
@@ -41,8 +39,6 @@ from fastcluster_ext._plots import (  # noqa: E402
     steps,
     voronoi,
 )
-
-pd = pytest.importorskip("pandas")
 
 MODULES = [module.name for module in pkgutil.iter_modules(_plots.__path__)]
 FIVE = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]], dtype=float)
@@ -116,10 +112,9 @@ def test_clusters_of_two_features():
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_clusters_of_many_features_are_projected_on_principal_components(iris, wide):
-    decomposition = pytest.importorskip("sklearn.decomposition")
     points = np.concatenate([iris[::10], iris[::10] ** 2, np.sin(iris[::10]) + 50, iris[1::10]], axis=1)
     points = points if wide else iris
-    expected = decomposition.PCA(2, svd_solver="full").fit(points)
+    expected = PCA(2, svd_solver="full").fit(points)
     ax = clusters.clusters(points, np.zeros(len(points), int))
     found = offsets(ax.collections[0])
     for axis in range(2):

@@ -8,6 +8,7 @@ import pytest
 from reference import seeded_medoid_problem
 from scipy.spatial.distance import cdist as scipy_cdist
 from sklearn import metrics
+from sklearn.cluster import KMeans
 
 from fastcluster_ext import (
     adjusted_rand_score,
@@ -223,13 +224,10 @@ def test_gap_of_weights_is_of_references_with_these_weights():
     X, weights = weighted_blobs()
     ks, n_references = (1, 2, 3), 8
     gap = gap_statistic(X, ks, n_references=n_references, n_init=10, sample_weight=weights, random_state=0)
-    cluster = pytest.importorskip("sklearn.cluster")
     draws = np.random.default_rng(1)
 
     def log_inertias(points):
-        return [
-            np.log(cluster.KMeans(k, n_init=10, random_state=0).fit(points, sample_weight=weights).inertia_) for k in ks
-        ]
+        return [np.log(KMeans(k, n_init=10, random_state=0).fit(points, sample_weight=weights).inertia_) for k in ks]
 
     references = [log_inertias(draws.uniform(X.min(axis=0), X.max(axis=0), X.shape)) for _ in range(40)]
     # The same up to chance: other references.
