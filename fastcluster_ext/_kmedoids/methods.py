@@ -102,6 +102,7 @@ def _clara(problem: Problem, state: Any, k: int, given: Indices | None, settings
         best.n_iter = sample_number + 1
         if loss < best.loss:
             best.n_swap += 1
+            best.sample = sample
             best.observe(state)
     best.converged = not best.stopped
     return best

@@ -69,6 +69,8 @@ class Run:
     settings: Settings
     medoids: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     loss: float = math.inf
+    start_loss: float = math.inf
+    sample: Indices | None = None
     n_iter: int = 0
     n_swap: int = 0
     converged: bool = False
@@ -77,6 +79,8 @@ class Run:
 
     def observe(self, state: Any, swapped: tuple[int, int] | None = None) -> None:
         """Record the state after the start or a swap; a callback may stop the run."""
+        if len(self.medoids) == 0:
+            self.start_loss = float(state.loss)
         self.medoids, self.loss = state.medoids.copy(), float(state.loss)
         settings = self.settings
         if not settings.history and settings.callback is None:
