@@ -167,7 +167,7 @@ def kmedoids(
         Most passes, swaps (pam, fastpam1) or iterations (alternate) of one run. 0 only assigns points to the start.
     n_samples, sample_size : int
         Of "clara" and "onebatch": how many samples (clara), and of how many points, by default ``max(1000, 10 k)``
-        (clara) and ``max(100 log(k n), 4 k)`` (onebatch).
+        (clara; the best medoids so far are among them, as in R) and ``max(100 log(k n), 4 k)`` (onebatch).
     num_local, max_neighbor : int
         Of "clarans": how many local searches, and after how many neighbors that are no better one ends; by default
         the larger of 250 and 1.25 % of all ``k (n - k)``.
@@ -265,19 +265,20 @@ def _by_cluster(labels: npt.NDArray[np.int32], values: Floats, k: int) -> Floats
 
 def _result(problem: Problem, state: Any, run: Run, feature_names: tuple[str, ...], info: bool) -> KMedoidsResult:
     k = len(run.medoids)
-    if not np.array_equal(state.medoids, run.medoids):
-        state.assign(run.medoids)
-    loss = defined(float(state.loss))
-    labels = state.nearest
+    if np.array_equal(state.medoids[: state.k], run.medoids):
+        loss, labels, distances = float(state.loss), state.nearest, state.first
+    else:
+        labels, distances = np.empty(problem.n, dtype=np.int32), np.empty(problem.n)
+        loss = state.loss_of(run.medoids, labels, distances)
     sizes = np.bincount(labels, minlength=k)
     weights = problem.weights
     return KMedoidsResult(
         medoids=run.medoids,
         centers=None if problem.points is None else problem.points[run.medoids],
         labels=labels,
-        loss=loss,
+        loss=defined(loss),
         start_loss=run.start_loss,
-        cluster_loss=_by_cluster(labels, state.first if weights is None else state.first * weights, k),
+        cluster_loss=_by_cluster(labels, distances if weights is None else distances * weights, k),
         sizes=sizes.astype(np.int64),
         cluster_weights=sizes.astype(np.float64) if weights is None else _by_cluster(labels, weights, k),
         n_iter=run.n_iter,
@@ -286,7 +287,7 @@ def _result(problem: Problem, state: Any, run: Run, feature_names: tuple[str, ..
         history=tuple(run.steps),
         feature_names=feature_names,
         sample=run.sample,
-        info=_info(problem, labels, state.first, k) if info else None,
+        info=_info(problem, labels, distances, k) if info else None,
     )
 
 

@@ -163,10 +163,11 @@ def test_clara_is_that_of_r(name):
     assert result.loss / len(X) == pytest.approx(fixture["objective"][0], rel=1e-12)
     np.testing.assert_allclose(result.info.max_dissimilarity, fixture["max_diss"], rtol=1e-12)
     np.testing.assert_allclose(result.info.average_dissimilarity, fixture["av_diss"], rtol=1e-12)
-    # As good on average, from BUILD as there, with as many samples of that size, each side's own.
+    # As good on average up to chance, from BUILD as there, with as many samples of that size, each side's own.
     options |= {"method": "clara", "init": "build", "n_samples": fixture["samples"], "sample_size": len(sample)}
-    losses = [kmedoids(X, k, random_state=seed, **options).loss for seed in range(20)]
-    assert np.mean(losses) <= np.mean(fixture["objectives"]) * len(X) * (1 + 1e-12)
+    losses = [kmedoids(X, k, random_state=seed, **options).loss / len(X) for seed in range(20)]
+    theirs = np.array(fixture["objectives"])
+    assert np.mean(losses) <= np.mean(theirs) * (1 + 1e-12) + 2 * np.std(theirs) / np.sqrt(len(theirs))
 
 
 def test_clara_of_one_sample_of_all_points_is_that_of_r_and_printed_as_there():
@@ -341,6 +342,27 @@ def test_weights_are_repeated_rows(problem, method):
     np.testing.assert_array_equal(weighted.centers, plain.centers)
     np.testing.assert_array_equal(np.repeat(weighted.labels, weights), plain.labels)
     np.testing.assert_array_equal(weighted.cluster_weights, plain.sizes)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_clara_watched_or_not_is_the_same(weighted, precomputed):
+    X = blobs(3000, 2)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else None
+    data = cdist(X, X, "cityblock") if precomputed else X
+    arguments = {"method": "clara", "sample_size": 80, "random_state": 0, "sample_weight": weights}
+    arguments |= {"metric": "precomputed"} if precomputed else {}
+    plain = kmedoids(data, 7, **arguments)
+    watched = kmedoids(data, 7, history=True, **arguments)
+    # Evaluated for all points without labels, with labels, and step by step.
+    for name in ("medoids", "labels", "sample", "cluster_loss", "sizes", "cluster_weights"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(watched, name))
+    assert plain.loss == watched.loss == kmedoids(data, 7, **{**arguments, "n_threads": 1}).loss
+    assert watched.history[-1].loss == plain.loss == pytest.approx(plain.cluster_loss.sum())
+    assert watched.history[0].loss == plain.start_loss
+    np.testing.assert_array_equal(plain.labels, cdist(X, X[plain.medoids], "cityblock").argmin(axis=1))
+    assert len(plain.sample) <= 80
+    assert np.isin(plain.medoids, plain.sample).all()
 
 
 @pytest.mark.parametrize("sample_size", [None, 60])

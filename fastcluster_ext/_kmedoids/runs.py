@@ -77,13 +77,22 @@ class Run:
     stopped: bool = False
     steps: list[KMedoidsStep] = field(default_factory=list)
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody asks for its steps."""
+        return self.settings.history or self.settings.callback is not None
+
+    def take(self, medoids: Indices, loss: float) -> None:
+        """Go on from these medoids."""
+        if len(self.medoids) == 0:
+            self.start_loss = loss
+        self.medoids, self.loss = medoids, loss
+
     def observe(self, state: Any, swapped: tuple[int, int] | None = None) -> None:
         """Record the state after the start or a swap; a callback may stop the run."""
-        if len(self.medoids) == 0:
-            self.start_loss = float(state.loss)
-        self.medoids, self.loss = state.medoids.copy(), float(state.loss)
+        self.take(state.medoids.copy(), float(state.loss))
         settings = self.settings
-        if not settings.history and settings.callback is None:
+        if not self.watched:
             return
         labels = state.nearest.copy() if settings.history else None
         step = KMedoidsStep(self.n_swap, self.medoids, self.loss, swapped, labels)
