@@ -739,6 +739,8 @@ def _log(inertia: float) -> float:
 
 
 def _numbers(ks: Iterable[int], n: int) -> tuple[int, ...]:
+    if not isinstance(ks, Iterable):
+        raise TypeError(f"ks must be numbers of clusters, such as range(1, 9), got {ks!r}")
     numbers = tuple(check_integer(k, "ks", minimum=1, maximum=n) for k in ks)
     if not numbers or sorted(set(numbers)) != list(numbers):
         raise ValueError(f"ks must be ascending numbers of clusters, got {list(numbers)}")
@@ -835,7 +837,7 @@ def choose_k(
     inertia, explained = np.empty(len(numbers)), np.empty(len(numbers))
     for i, k in enumerate(numbers):
         found = _fit(points, k, n_init, weights, uniforms, threads)
-        inertia[i], explained[i] = found.inertia, found.explained
+        inertia[i], explained[i] = found.inertia, found.explained if k > 1 else 0.0
         if 2 <= k < len(points):
             indices["silhouette"][i] = silhouette_score(points, found.labels, sample_weight=weights, n_threads=threads)
             indices["calinski_harabasz"][i] = calinski_harabasz_score(points, found.labels, sample_weight=weights)

@@ -36,7 +36,7 @@ def test_scikit_learns_checks(estimator, check):
 
 
 def test_precomputed_refuses_points():
-    with pytest.raises(ValueError, match=r"square matrix of dissimilarities, got shape \(50, 2\)"):
+    with pytest.raises(ValueError, match=r"square matrix of dissimilarities, got shape \(50, 2\); for points"):
         KMedoids().fit(np.ones((50, 2)))
     with pytest.raises(ValueError, match="Negative values"):
         KMedoids().fit(-np.eye(9))

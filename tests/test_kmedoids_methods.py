@@ -344,6 +344,19 @@ def test_weights_are_repeated_rows(problem, method):
     np.testing.assert_array_equal(weighted.cluster_weights, plain.sizes)
 
 
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_weights_are_repeated_rows_from_build(precomputed):
+    X = blobs(150, 3)
+    weights = np.random.default_rng(0).integers(1, 4, len(X))
+    rows = np.repeat(np.arange(len(X)), weights)
+    data, metric = (cdist(X, X, "cityblock"), "precomputed") if precomputed else (X, "manhattan")
+    weighted = kmedoids(data, 6, metric=metric, method="pam", sample_weight=weights)
+    repeated = kmedoids(data[np.ix_(rows, rows)] if precomputed else X[rows], 6, metric=metric, method="pam")
+    np.testing.assert_array_equal(weighted.medoids, rows[repeated.medoids])
+    assert weighted.loss == pytest.approx(repeated.loss, rel=1e-12)
+    assert weighted.start_loss == pytest.approx(repeated.start_loss, rel=1e-12)
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("precomputed", [False, True])
 def test_clara_watched_or_not_is_the_same(weighted, precomputed):
@@ -601,6 +614,7 @@ def test_bad_matrices():
     good = cdist(blobs(100, 2), blobs(100, 2), "cityblock")
     for change, message in [
         (lambda d: d[:50], "square"),
+        (lambda d: d[0], "squareform"),
         (lambda d: np.where(np.arange(100) == 71, d + 1, d), "not symmetric"),
         (lambda d: -d, "finite and >= 0"),
         (lambda d: np.where(d == d.max(), np.nan, d), "nan"),

@@ -93,6 +93,10 @@ def test_silhouette_bars_are_the_samples(iris, weighted):
 
 
 def test_silhouette_takes_other_metrics_and_names():
+    result = kmedoids(FIVE, 2, init=[0, 3])
+    ax = silhouette.silhouette(FIVE, result, metric="cityblock", ax=wide())
+    assert ax.get_title() == silhouette.silhouette(FIVE, result.labels, metric="cityblock").get_title()
+    pyplot.close("all")
     ax = silhouette.silhouette(FIVE, ["b", "b", "a", "a", "a"], metric="cityblock")
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
 

@@ -99,6 +99,16 @@ def test_silhouette_of_impossible_labels(labels):
         silhouette_samples(np.arange(12.0).reshape(6, 2), list(labels))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda d: d[:3], "square"), (lambda d: -d, ">= 0"), (np.triu, "not symmetric"), (lambda d: d * np.nan, "nan")],
+)
+def test_silhouette_of_bad_matrices(change, message):
+    distances = scipy_cdist(np.arange(12.0).reshape(6, 2), np.arange(12.0).reshape(6, 2))
+    with pytest.raises(ValueError, match=message):
+        silhouette_samples(change(distances), [0, 0, 0, 1, 1, 1], metric="precomputed")
+
+
 def test_simplified_and_medoid_silhouette():
     X, labels = labelled()
     centers = np.array([X[labels == j].mean(axis=0) for j in range(5)])
@@ -202,6 +212,9 @@ def test_three_clusters_are_found():
     np.testing.assert_array_equal(gap.gap, same.gap)
     with pytest.raises(ValueError, match="ascending"):
         choose_k(X, [3, 2])
+    with pytest.raises(TypeError, match="ks must be numbers of clusters"):
+        choose_k(X, 6)
+    assert chosen.explained[0] == 0
 
 
 def weighted_blobs():

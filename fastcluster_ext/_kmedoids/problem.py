@@ -164,8 +164,9 @@ def as_dissimilarities(values: Any, threads: int, name: str = "X") -> Array:
     if matrix.dtype.kind not in "iubf" or matrix.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold real numbers, got dtype {matrix.dtype}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) == 0:
+        condensed = "; make a square of a condensed one by squareform" if matrix.ndim == 1 else ""
         raise ValueError(
-            f"{name} must be a square matrix of dissimilarities (metric='precomputed'), got {matrix.shape}"
+            f"{name} must be a square matrix of dissimilarities (metric='precomputed'), got {matrix.shape}{condensed}"
         )
     if matrix.dtype == np.float16:
         matrix = matrix.astype(np.float32)
