@@ -13,6 +13,7 @@ from fastcluster_ext._kmedoids.methods import METHODS
 from fastcluster_ext._kmedoids.problem import Floats, Indices, Problem, defined, problem_of
 from fastcluster_ext._kmedoids.runs import Callback, KMedoidsStep, Run, Settings
 from fastcluster_ext._kmedoids.starts import chosen_init, given_medoids
+from fastcluster_ext._printing import aligned, table, vector
 from fastcluster_ext._random import RandomState, uniforms_from
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, check_integer, check_option
@@ -20,12 +21,14 @@ from fastcluster_ext.validity import ClusterInfo, cluster_info
 
 __all__ = ["KMedoidsResult", "KMedoidsStep", "kmedoids"]
 
-_PRINTED_CLUSTERS = 20
+_PRINTED_CLUSTERS, _PRINTED_FEATURES = 20, 10
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class KMedoidsResult:
-    """What `kmedoids` found. Printed, it shows what R prints of its `pam`.
+    """What `kmedoids` found. Printed, it shows what R prints of its `pam`, or of its `clara`.
+
+    What is printed as objective function is the average dissimilarity at the start ("build") and at the end ("swap").
 
     Attributes
     ----------
@@ -37,6 +40,8 @@ class KMedoidsResult:
         Index of the nearest medoid of each point; the lowest index where several are equally near.
     loss : float
         Weighted sum of the dissimilarities of the points to their medoids.
+    start_loss : float
+        The same at the start of the run that was kept, or after the first sample (clara).
     cluster_loss : (k,) float64 array
         The same by cluster.
     sizes : (k,) int64 array
@@ -54,6 +59,8 @@ class KMedoidsResult:
         Its start and its swaps, if ``history=True``; otherwise empty.
     feature_names : tuple of str
         Column names of a DataFrame; otherwise empty.
+    sample : (m,) int64 array or None
+        Of "clara", the rows of the sample that the medoids were found in (R's ``sample``).
     info : ClusterInfo or None
         What R calls ``clusinfo``, ``isolation`` and ``silinfo``, if ``info=True``.
     """
@@ -62,6 +69,7 @@ class KMedoidsResult:
     centers: Array | None
     labels: npt.NDArray[np.int32]
     loss: float
+    start_loss: float
     cluster_loss: Floats
     sizes: npt.NDArray[np.int64]
     cluster_weights: Floats
@@ -70,40 +78,43 @@ class KMedoidsResult:
     converged: bool
     history: tuple[KMedoidsStep, ...] = ()
     feature_names: tuple[str, ...] = field(default=())
+    sample: Indices | None = None
     info: ClusterInfo | None = None
 
     def __repr__(self) -> str:
-        """Show medoids, labels and the objective in the layout of R's ``print.pam``, numbered from 0."""
+        """Show what R's ``print.pam`` shows, or ``print.clara`` of what a sample has found; numbered from 0."""
         k = len(self.medoids)
-        shown = slice(None) if k <= _PRINTED_CLUSTERS else slice(_PRINTED_CLUSTERS)
-        names = self.feature_names or tuple(
-            f"[{i}]" for i in range(0 if self.centers is None else self.centers.shape[1])
-        )
-        columns = [["", *(str(j) for j in range(k)[shown])], ["ID", *(str(row) for row in self.medoids[shown])]]
+        shown = slice(min(k, _PRINTED_CLUSTERS))
+        columns = {"ID": list(map(str, self.medoids[shown]))}
         if self.centers is not None:
-            columns += [
-                [name, *(f"{value:.6g}" for value in self.centers[shown, i])] for i, name in enumerate(names[:10])
+            names = self.feature_names or tuple(f"[{i}]" for i in range(self.centers.shape[1]))
+            columns |= {name: aligned(self.centers[shown, i]) for i, name in enumerate(names[:_PRINTED_FEATURES])}
+            if len(names) > _PRINTED_FEATURES:
+                columns["..."] = [""] * len(columns["ID"])
+        medoids = ["Medoids:", *table(columns), *(["..."] if k > _PRINTED_CLUSTERS else [])]
+        total = float(self.cluster_weights.sum())
+        start, end = aligned(np.array([self.start_loss, self.loss]) / total)
+        if self.sample is None:
+            width = max(len(end), len("build"))
+            lines = [
+                "Clustering vector:",
+                *vector(self.labels),
+                "Objective function:",
+                f"{'build':>{width}} {'swap':>{width}}",
+                f"{start:>{width}} {end:>{width}}",
             ]
-        if len(names) > 10:
-            columns.append(["...", *([""] * (len(columns[0]) - 1))])
-        widths = [max(map(len, column)) for column in columns]
-        average = self.loss / max(float(self.cluster_weights.sum()), np.finfo(float).tiny)
-        with np.printoptions(precision=6, suppress=True, threshold=60, linewidth=100):
-            return "\n".join(
-                [
-                    "Medoids:",
-                    *(
-                        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-                        for line in zip(*columns, strict=True)
-                    ),
-                    *(["..."] if k > _PRINTED_CLUSTERS else []),
-                    "Clustering vector:",
-                    str(self.labels),
-                    f"Objective function: {average:.7g} a point, {self.loss:.7g} in all",
-                    f"{'Converged' if self.converged else 'Stopped'} after {self.n_swap} "
-                    f"swap{'s' if self.n_swap != 1 else ''}",
-                ]
-            )
+        else:
+            lines = [
+                f"Objective function: {end}",
+                "Clustering vector:",
+                *vector(self.labels),
+                f"Cluster sizes: {' '.join(map(str, self.sizes[shown]))}{' ...' if k > _PRINTED_CLUSTERS else ''}",
+                "Best sample:",
+                *vector(self.sample),
+            ]
+        count, unit = (self.n_swap, "swap") if self.sample is None else (self.n_iter, "sample")
+        ended = f"{'Converged' if self.converged else 'Stopped'} after {count} {unit}{'s' if count != 1 else ''}"
+        return "\n".join([*medoids, *lines, f"{ended}, sum of dissimilarities {self.loss:.7g}"])
 
 
 def kmedoids(
@@ -156,7 +167,7 @@ def kmedoids(
         Most passes, swaps (pam, fastpam1) or iterations (alternate) of one run. 0 only assigns points to the start.
     n_samples, sample_size : int
         Of "clara" and "onebatch": how many samples (clara), and of how many points, by default ``max(1000, 10 k)``
-        (clara) and ``max(100 log(k n), 4 k)`` (onebatch).
+        (clara; the best medoids so far are among them, as in R) and ``max(100 log(k n), 4 k)`` (onebatch).
     num_local, max_neighbor : int
         Of "clarans": how many local searches, and after how many neighbors that are no better one ends; by default
         the larger of 250 and 1.25 % of all ``k (n - k)``.
@@ -202,13 +213,15 @@ def kmedoids(
     >>> X = [[8, 7], [3, 7], [4, 9], [9, 6], [8, 5], [5, 8], [7, 3], [8, 4], [7, 5], [4, 5]]
     >>> kmedoids(X, 2, init=[9, 4], method="pam")
     Medoids:
-       ID  [0]  [1]
-    0   1    3    7
-    1   4    8    5
+         ID [0] [1]
+    [0,]  1   3   7
+    [1,]  4   8   5
     Clustering vector:
-    [1 0 0 1 1 0 1 1 1 0]
-    Objective function: 1.8 a point, 18 in all
-    Converged after 1 swap
+    [0] 1 0 0 1 1 0 1 1 1 0
+    Objective function:
+    build  swap
+      2.0   1.8
+    Converged after 1 swap, sum of dissimilarities 18
     """
     threads = resolve_threads(n_threads)
     check_option(method, "method", tuple(METHODS))
@@ -252,18 +265,20 @@ def _by_cluster(labels: npt.NDArray[np.int32], values: Floats, k: int) -> Floats
 
 def _result(problem: Problem, state: Any, run: Run, feature_names: tuple[str, ...], info: bool) -> KMedoidsResult:
     k = len(run.medoids)
-    if not np.array_equal(state.medoids, run.medoids):
-        state.assign(run.medoids)
-    loss = defined(float(state.loss))
-    labels = state.nearest
+    if np.array_equal(state.medoids[: state.k], run.medoids):
+        loss, labels, distances = float(state.loss), state.nearest, state.first
+    else:
+        labels, distances = np.empty(problem.n, dtype=np.int32), np.empty(problem.n)
+        loss = state.loss_of(run.medoids, labels, distances)
     sizes = np.bincount(labels, minlength=k)
     weights = problem.weights
     return KMedoidsResult(
         medoids=run.medoids,
         centers=None if problem.points is None else problem.points[run.medoids],
         labels=labels,
-        loss=loss,
-        cluster_loss=_by_cluster(labels, state.first if weights is None else state.first * weights, k),
+        loss=defined(loss),
+        start_loss=run.start_loss,
+        cluster_loss=_by_cluster(labels, distances if weights is None else distances * weights, k),
         sizes=sizes.astype(np.int64),
         cluster_weights=sizes.astype(np.float64) if weights is None else _by_cluster(labels, weights, k),
         n_iter=run.n_iter,
@@ -271,7 +286,8 @@ def _result(problem: Problem, state: Any, run: Run, feature_names: tuple[str, ..
         converged=run.converged,
         history=tuple(run.steps),
         feature_names=feature_names,
-        info=_info(problem, labels, state.first, k) if info else None,
+        sample=run.sample,
+        info=_info(problem, labels, distances, k) if info else None,
     )
 
 

@@ -14,6 +14,7 @@ from fastcluster_ext import _kernels
 from fastcluster_ext._kmedoids.problem import as_dissimilarities
 from fastcluster_ext._memory import allocate
 from fastcluster_ext._metrics import resolve_metric
+from fastcluster_ext._printing import aligned, table, vector
 from fastcluster_ext._random import RandomState, uniforms_from
 from fastcluster_ext._threads import resolve_threads
 from fastcluster_ext._validation import Array, as_points, as_weights, check_integer
@@ -374,7 +375,7 @@ def _spread(found: _Neighborhood, codes: Codes, k: int) -> ClusterSpread:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class ClusterInfo:
-    """What R's ``pam`` tells of its clusters: ``clusinfo``, ``isolation`` and ``silinfo``; printed as a table.
+    """What R's ``pam`` tells of its clusters: ``clusinfo``, ``isolation`` and ``silinfo``; printed as R's ``summary``.
 
     Attributes
     ----------
@@ -406,16 +407,29 @@ class ClusterInfo:
     average_silhouette: float
 
     def __repr__(self) -> str:
-        """Show a line for each cluster, as R's ``summary.pam``, and the average silhouette."""
-        names = ("size", "max_diss", "av_diss", "diameter", "separation", "isolation", "av_silhouette")
-        columns = (self.max_dissimilarity, self.average_dissimilarity, self.diameter, self.separation)
-        lines = ["Numerical information per cluster:", "  ".join(["   ", *(name.rjust(9) for name in names)])]
-        for j, size in enumerate(self.sizes):
-            cells = [str(size), *(f"{column[j]:.6g}" for column in columns)]
-            cells += [str(self.isolation[j]), f"{self.cluster_silhouette[j]:.4g}"]
-            row = (cell.rjust(max(9, len(name))) for cell, name in zip(cells, names, strict=True))
-            lines.append("  ".join([f"[{j}]", *row]))
-        return "\n".join([*lines, f"Average silhouette: {self.average_silhouette:.4g}"])
+        """Show what R's ``summary.pam`` adds to ``print.pam``, less the silhouettes of all points."""
+        columns = {
+            "size": list(map(str, self.sizes)),
+            "max_diss": aligned(self.max_dissimilarity),
+            "av_diss": aligned(self.average_dissimilarity),
+            "diameter": aligned(self.diameter),
+            "separation": aligned(self.separation),
+        }
+        isolated = {kind: np.flatnonzero(self.isolation == kind) for kind in ("L", "L*")}
+        return "\n".join(
+            [
+                "Numerical information per cluster:",
+                *table(columns),
+                "",
+                "Isolated clusters:",
+                *(f" {kind}-clusters: {' '.join(map(str, of_it)) or 'none'}" for kind, of_it in isolated.items()),
+                "",
+                "Average silhouette width per cluster:",
+                *vector(aligned(self.cluster_silhouette)),
+                "Average silhouette width of total data set:",
+                *vector(aligned([self.average_silhouette])),
+            ]
+        )
 
 
 def cluster_info(
@@ -725,6 +739,8 @@ def _log(inertia: float) -> float:
 
 
 def _numbers(ks: Iterable[int], n: int) -> tuple[int, ...]:
+    if not isinstance(ks, Iterable):
+        raise TypeError(f"ks must be numbers of clusters, such as range(1, 9), got {ks!r}")
     numbers = tuple(check_integer(k, "ks", minimum=1, maximum=n) for k in ks)
     if not numbers or sorted(set(numbers)) != list(numbers):
         raise ValueError(f"ks must be ascending numbers of clusters, got {list(numbers)}")
@@ -821,7 +837,7 @@ def choose_k(
     inertia, explained = np.empty(len(numbers)), np.empty(len(numbers))
     for i, k in enumerate(numbers):
         found = _fit(points, k, n_init, weights, uniforms, threads)
-        inertia[i], explained[i] = found.inertia, found.explained
+        inertia[i], explained[i] = found.inertia, found.explained if k > 1 else 0.0
         if 2 <= k < len(points):
             indices["silhouette"][i] = silhouette_score(points, found.labels, sample_weight=weights, n_threads=threads)
             indices["calinski_harabasz"][i] = calinski_harabasz_score(points, found.labels, sample_weight=weights)

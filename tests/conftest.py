@@ -1,16 +1,20 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
+
+# Pictures are drawn into memory, also by processes that tests start.
+os.environ["MPLBACKEND"] = "Agg"
 
 
 @pytest.fixture(scope="session")
 def photo():
     """The photograph, 2988 x 5312 x 3 uint8, read-only."""
-    image = pytest.importorskip("PIL.Image")
-    with image.open(REPOSITORY / "examples" / "dandelion.jpg") as picture:
+    with Image.open(REPOSITORY / "examples" / "dandelion.jpg") as picture:
         pixels = np.asarray(picture)
     pixels.flags.writeable = False
     return pixels
@@ -29,4 +33,6 @@ def photo_histogram(photo):
 @pytest.fixture(scope="session")
 def iris():
     """Iris, 150 x 4 float64."""
-    return pytest.importorskip("sklearn.datasets").load_iris().data
+    from sklearn.datasets import load_iris  # not there where only the tests of kernels are run
+
+    return load_iris().data

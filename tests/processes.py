@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
 def environment(**changes):
@@ -48,3 +51,32 @@ def lateness(call, after):
 
 signal.signal(signal.SIGALRM, interrupt)
 """
+
+
+# How a program begins that measures what a call takes.
+MEASURED = """
+import json, sys
+from pathlib import Path
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
+
+# The most bytes that there are at any time of a call, beside those that there were before it.
+def extra_memory(call):
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    call()
+    return status("VmHWM") - before
+"""
+
+
+def _peaks_can_be_set_back():
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:  # not Linux, or a container that refuses even those whose access(2) is fine
+        return False
+    return True
+
+
+needs_memory_peaks = pytest.mark.skipif(not _peaks_can_be_set_back(), reason="needs Linux's memory peaks")

@@ -2,12 +2,11 @@ import itertools
 
 import numpy as np
 import pytest
+from sklearn import cluster as sklearn_cluster
+from sklearn.metrics import pairwise_distances
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-sklearn_cluster = pytest.importorskip("sklearn.cluster")
-from sklearn.metrics import pairwise_distances  # noqa: E402
-from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
-
-from fastcluster_ext.estimators import AgglomerativeClustering  # noqa: E402
+from fastcluster_ext.estimators import AgglomerativeClustering
 
 points = np.random.default_rng(3).normal(size=(90, 3))
 

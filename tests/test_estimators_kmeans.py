@@ -2,8 +2,12 @@
 
 import pickle
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
+import scipy.sparse
+import threadpoolctl
 from processes import run_python
 from sklearn.base import clone
 from sklearn.cluster import KMeans as ScikitLearnKMeans
@@ -13,9 +17,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import fastcluster_ext
 from fastcluster_ext import kmeans, nearest
 from fastcluster_ext.estimators import KMeans
-
-pd = pytest.importorskip("pandas")
-threadpoolctl = pytest.importorskip("threadpoolctl")
 
 blobs = np.random.default_rng(1).normal(size=(600, 3)) + np.repeat(np.eye(3) * 9, 200, axis=0)
 
@@ -138,7 +139,6 @@ def test_frames_and_output(iris):
 
 
 def test_pickle_and_joblib():
-    joblib = pytest.importorskip("joblib")
     model = KMeans(3, random_state=0).fit(blobs)
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(blobs), model.labels_)
@@ -198,7 +198,7 @@ def test_errors():
     with pytest.raises(ValueError, match="NaN"):
         KMeans(2).fit(np.where(blobs > 9, np.nan, blobs))
     with pytest.raises(TypeError, match="Sparse data"):
-        KMeans(2).fit(pytest.importorskip("scipy.sparse").csr_matrix(blobs))
+        KMeans(2).fit(scipy.sparse.csr_matrix(blobs))
 
 
 def test_scikit_learn_is_imported_with_the_class_only():

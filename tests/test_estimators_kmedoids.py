@@ -11,25 +11,35 @@ from fastcluster_ext import cdist, kmedoids
 from fastcluster_ext.estimators import KMedoids
 
 
-def not_dissimilarities(estimator):
-    """What hands points to estimators of any kind."""
-    return (
-        {"check_clustering": "it gives points, whatever the tags say, and 'precomputed' takes dissimilarities"}
-        if estimator.metric == "precomputed"
-        else {}
-    )
+class Dissimilar(KMedoids):
+    """The default KMedoids, given what it takes where scikit-learn gives points."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        dissimilarities = cdist(X, X, "cityblock")
+        dissimilarities.flags.writeable = False
+        return super().fit(dissimilarities, y, sample_weight)
 
 
 @parametrize_with_checks(
     [
+        KMedoids(),
         KMedoids(3, metric="manhattan", random_state=0),
         KMedoids(3, metric="manhattan", method="pam", init="build"),
-        KMedoids(3, random_state=0),
-    ],
-    expected_failed_checks=not_dissimilarities,
+    ]
 )
 def test_scikit_learns_checks(estimator, check):
+    # Of all checks, this one does not ask for the tag `pairwise`: it fits 50 points with two coordinates, some of them
+    # negative, which "precomputed" has to refuse (test_precomputed_refuses_points). So it gets their dissimilarities.
+    if check.func.__name__ == "check_clustering" and estimator.metric == "precomputed":
+        estimator = Dissimilar(**estimator.get_params())
     check(estimator)
+
+
+def test_precomputed_refuses_points():
+    with pytest.raises(ValueError, match=r"square matrix of dissimilarities, got shape \(50, 2\); for points"):
+        KMedoids().fit(np.ones((50, 2)))
+    with pytest.raises(ValueError, match="Negative values"):
+        KMedoids().fit(-np.eye(9))
 
 
 def test_is_kmedoids():

@@ -3,7 +3,9 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
+import threadpoolctl
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans as ScikitLearnMiniBatchKMeans
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -11,9 +13,6 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import fastcluster_ext
 from fastcluster_ext import kmeans
 from fastcluster_ext.estimators import MiniBatchKMeans
-
-pd = pytest.importorskip("pandas")
-threadpoolctl = pytest.importorskip("threadpoolctl")
 
 blobs = np.random.default_rng(1).normal(size=(4000, 3)) + np.repeat(np.eye(4, 3) * 12, 1000, axis=0)
 

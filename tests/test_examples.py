@@ -6,11 +6,8 @@ import sys
 import numpy as np
 import pytest
 from conftest import REPOSITORY
-
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-image = pytest.importorskip("PIL.Image")
-pytest.importorskip("sklearn.datasets")
+from matplotlib import pyplot
+from PIL import Image
 
 SCRIPTS = {
     "photo_colors": (
@@ -45,11 +42,11 @@ def test_script(name, tmp_path, monkeypatch, capsys):
     lines, pictures = SCRIPTS[name]
     monkeypatch.setattr(sys, "argv", [name, str(tmp_path / "made")])
     runpy.run_path(str(REPOSITORY / "examples" / f"{name}.py"), run_name="__main__")
-    matplotlib.pyplot.close("all")
+    pyplot.close("all")
     shown = capsys.readouterr().out
     for line in lines:
         assert line in shown
     assert {path.name for path in (tmp_path / "made").iterdir()} == pictures
     for path in (tmp_path / "made").iterdir():
-        with image.open(path) as picture:
+        with Image.open(path) as picture:
             assert np.ptp(np.asarray(picture.convert("L"))) > 100

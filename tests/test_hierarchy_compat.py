@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import fastcluster as original
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
@@ -8,8 +9,6 @@ from scipy.spatial.distance import pdist
 
 from fastcluster_ext import compat, hierarchy
 from fastcluster_ext.compat import fastcluster as ours
-
-original = pytest.importorskip("fastcluster")
 
 points = np.random.default_rng(0).normal(size=(60, 4))
 distances = pdist(points)
@@ -160,7 +159,6 @@ for method, metric in (("average", "euclidean"), ("ward", "euclidean"), ("comple
 
 
 def test_clustermap_is_the_same_picture(tmp_path):
-    pytest.importorskip("seaborn")
     from test_hierarchy_linkage import DATA
 
     for name in ("ours", "theirs"):

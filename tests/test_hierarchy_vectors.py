@@ -1,9 +1,7 @@
 """Linkage of observations without their distance matrix: the same trees as with it."""
 
 import json
-import re
 import signal
-import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +12,7 @@ import scipy.spatial.distance as scipy_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
-from processes import INTERRUPTIBLE, run_python
+from processes import INTERRUPTIBLE, MEASURED, needs_memory_peaks, run_python
 from reference_hierarchy import complete_in_rounds, median_closest_first, replay, single_by_edges
 
 from fastcluster_ext import _vectors
@@ -393,15 +391,12 @@ def test_signals_are_heard_within_100_milliseconds():
         assert sorted(tries)[-2] < 0.1, (name, tries)
 
 
-MEMORY = """
-import json, os, sys
-from pathlib import Path
+MEMORY = (
+    MEASURED
+    + """
 import numpy as np
 from fastcluster_ext import ColorHistogram, image_linkage
 from fastcluster_ext.image_tree import IMAGE_METHODS
-def status(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])
 n = 135_000  # leaves are hardly more than half full
 codes = np.random.default_rng(0).permutation(1 << 24)[:n]
 image = (codes[:, None, None] >> np.array([0, 8, 16]) & 255).astype(np.uint8)
@@ -411,22 +406,16 @@ few = ColorHistogram.from_image(image[:2000])
 bytes_each = {}
 for method in IMAGE_METHODS:
     image_linkage(few, method)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = status("VmRSS")
-    image_linkage(histogram, method)
-    bytes_each[method] = (status("VmHWM") - before) / n
+    bytes_each[method] = extra_memory(lambda: image_linkage(histogram, method)) / n
 print(json.dumps(bytes_each))
 """
+)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@needs_memory_peaks
 def test_memory_of_a_color():
     # Freed memory goes back to the system at once, so that each method's peak is its own.
-    done = run_python(MEMORY, check=False, MALLOC_MMAP_THRESHOLD_="65536")
-    if re.search("PermissionError|OSError", done.stderr):
-        pytest.skip("the peak of a process cannot be set back here")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(run_python(MEMORY, MALLOC_MMAP_THRESHOLD_="65536").stdout)
     assert len(found) == 7
     assert all(100 < each <= 300 for each in found.values()), found
 

@@ -4,7 +4,6 @@ import copy
 import itertools
 import json
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ import reference
 from conftest import REPOSITORY
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import run_python
+from PIL import Image
+from processes import MEASURED, needs_memory_peaks, run_python
 
 from fastcluster_ext import ColorHistogram, quantize
 
@@ -307,8 +307,7 @@ def test_repr_of_a_histogram():
 )
 @pytest.mark.parametrize("width", [3, 60])
 def test_pictures_of_any_mode(mode, plain, width):
-    image = pytest.importorskip("PIL.Image")
-    rgb = image.fromarray(noise((50, width, 3), most=3) * 80)
+    rgb = Image.fromarray(noise((50, width, 3), most=3) * 80)
     picture = rgb.convert("P").convert("PA") if mode == "PA" else rgb.convert(mode)
     pixels = np.asarray(picture.convert(plain))
     histogram = ColorHistogram.from_image(picture)
@@ -317,24 +316,22 @@ def test_pictures_of_any_mode(mode, plain, width):
 
 
 def test_pictures_with_a_transparent_palette_entry_and_of_16_bits():
-    image = pytest.importorskip("PIL.Image")
-    picture = image.fromarray(noise((20, 30), most=3))
+    picture = Image.fromarray(noise((20, 30), most=3))
     picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
     picture.info["transparency"] = 2
     histogram = ColorHistogram.from_image(picture, skip_transparent=True)
     assert histogram.n_transparent == (np.asarray(picture) == 2).sum()
     deep = noise((20, 30), np.uint16)
-    histogram = ColorHistogram.from_image(image.fromarray(deep))
+    histogram = ColorHistogram.from_image(Image.fromarray(deep))
     np.testing.assert_array_equal(histogram.colors[:, 0], np.unique(deep))
 
 
 @pytest.mark.parametrize(("mode", "plain", "color"), [("RGB", "RGBA", (1, 2, 3)), ("L", "LA", 7)])
 def test_pictures_with_one_transparent_color(tmp_path, mode, plain, color):
-    image = pytest.importorskip("PIL.Image")
-    picture = image.new(mode, (4, 3), color)
+    picture = Image.new(mode, (4, 3), color)
     picture.putpixel((2, 1), 90 if mode == "L" else (90, 80, 70))
     picture.save(tmp_path / "some.png", transparency=color)
-    with image.open(tmp_path / "some.png") as read:
+    with Image.open(tmp_path / "some.png") as read:
         histogram = ColorHistogram.from_image(read, skip_transparent=True)
     assert histogram.n_transparent == 11
     assert histogram.colors.shape == (1, len(plain))
@@ -350,9 +347,8 @@ def test_masked_pixels_and_ragged_labels_are_refused():
 
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pictures_of_wide_numbers_are_refused(mode):
-    image = pytest.importorskip("PIL.Image")
     with pytest.raises(TypeError, match="image must be of uint8 or uint16"):
-        ColorHistogram.from_image(image.new(mode, (20, 10)))
+        ColorHistogram.from_image(Image.new(mode, (20, 10)))
 
 
 # --- quantize ------------------------------------------------------------------------------------------------------
@@ -449,9 +445,8 @@ def test_quantize_without_transparent_pixels(dtype, channels, k):
 
 
 def saved(result, path):
-    image = pytest.importorskip("PIL.Image")
     result.save(path)
-    with image.open(path) as picture:
+    with Image.open(path) as picture:
         picture.load()
         return picture
 
@@ -520,7 +515,6 @@ def test_jpeg_is_close(tmp_path):
     ],
 )
 def test_what_cannot_be_saved_is_a_value_error(tmp_path, shape, dtype, name, message):
-    pytest.importorskip("PIL")
     result = quantize(noise(shape, dtype), 4, random_state=0)
     with pytest.raises(ValueError, match=message):
         result.save(tmp_path / name)
@@ -528,7 +522,6 @@ def test_what_cannot_be_saved_is_a_value_error(tmp_path, shape, dtype, name, mes
 
 
 def test_a_file_that_cannot_be_written_is_an_os_error(tmp_path):
-    pytest.importorskip("PIL")
     result = quantize(noise((20, 30, 3)), 4, random_state=0)
     with pytest.raises(OSError, match="missing"):
         result.save(tmp_path / "missing" / "out.png")
@@ -595,25 +588,23 @@ def test_the_image_is_not_modified():
 
 # --- memory --------------------------------------------------------------------------------------------------------
 
-PEAK = """
-import resource, sys
+MEMORY = (
+    MEASURED
+    + """
 import numpy as np
 from PIL import Image
 from fastcluster_ext import quantize
 with Image.open(sys.argv[1]) as picture:
     image = np.asarray(picture)
     del picture
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-result = quantize(image, 16, random_state=0)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(1024 * (after - before), image.nbytes)
+print(extra_memory(lambda: quantize(image, 16, random_state=0)), image.nbytes)
 """
+)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in KiB on Linux only")
+@needs_memory_peaks
 def test_memory_of_quantize():
-    pytest.importorskip("PIL")
-    added, size = map(int, run_python(PEAK, REPOSITORY / "examples" / "dandelion.jpg").stdout.split())
+    added, size = map(int, run_python(MEMORY, REPOSITORY / "examples" / "dandelion.jpg").stdout.split())
     assert added <= size + 100_000_000
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
+from matplotlib.figure import Figure
 from reference_hierarchy import replay
 from scipy.spatial.distance import pdist
 
@@ -166,9 +167,8 @@ def test_ward_centers_start_k_means_well(photo):
 
 @pytest.mark.parametrize("k", [1, 2, 8, 60])
 def test_dendrogram(k):
-    figure_module = pytest.importorskip("matplotlib.figure")
     tree = image_linkage(picture(), "centroid")
-    axes = dendrogram(tree, k, ax=figure_module.Figure().subplots())
+    axes = dendrogram(tree, k, ax=Figure().subplots())
     leaves = min(k, tree.n_colors)
     (links,) = axes.collections
     segments = [segment for segment in links.get_segments() if len(segment)]
@@ -183,7 +183,6 @@ def test_dendrogram(k):
 
 
 def test_a_deep_tree_is_drawn():
-    figure_module = pytest.importorskip("matplotlib.figure")
     image = np.cumsum(np.arange(300)).astype(np.uint16)[:, None, None]
     tree = image_linkage(image, "centroid")
-    assert dendrogram(tree, 300, ax=figure_module.Figure().subplots()).get_xlim() == (-0.5, 299.5)
+    assert dendrogram(tree, 300, ax=Figure().subplots()).get_xlim() == (-0.5, 299.5)

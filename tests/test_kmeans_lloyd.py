@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import reference
 from processes import run_python
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from fastcluster_ext import KMeansResult, kmeans, kmeans_plusplus
 
@@ -328,8 +329,9 @@ def test_float32_far_from_the_origin(offset):
 
 
 def sklearn_kmeans(X, init, weights=None, **options):
-    cluster = pytest.importorskip("sklearn.cluster")
-    model = cluster.KMeans(len(init), init=init, n_init=1, algorithm="lloyd", **options)
+    from sklearn.cluster import KMeans  # not there where only the tests of kernels are run
+
+    model = KMeans(len(init), init=init, n_init=1, algorithm="lloyd", **options)
     return model.fit(np.asarray(X, dtype=float), sample_weight=weights)
 
 
@@ -745,11 +747,10 @@ def test_input_is_not_modified():
 
 
 def test_ward_starts_are_the_means_of_a_cut_of_wards_tree():
-    hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
     X = clustered(700, 3, 9, spread=1.0)
     weights = np.random.default_rng(0).integers(0, 4, len(X))
     rows = np.repeat(X, weights, axis=0)
-    cut = hierarchy.fcluster(hierarchy.linkage(rows, "ward"), 9, "maxclust")
+    cut = fcluster(linkage(rows, "ward"), 9, "maxclust")
     expected = np.array([rows[cut == j].mean(axis=0) for j in range(1, 10)])
     result = kmeans(X, 9, init="ward", sample_weight=weights, history=True)
     start = result.history[0].centers
@@ -801,7 +802,8 @@ def test_seeds_do_not_depend_on_threads(n_threads):
 
 
 def test_seeds_are_as_good_as_those_of_scikit_learn():
-    cluster = pytest.importorskip("sklearn.cluster")
+    from sklearn import cluster
+
     X = clustered(400, 2, 25, seed=6, spread=0.4)
     ours, theirs = (
         np.array([reference.inertia(X, draw(X, 25, random_state=seed)[0]) for seed in range(100)])

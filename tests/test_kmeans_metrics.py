@@ -5,6 +5,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist as scipy_cdist
 
 from fastcluster_ext import kmeans, nearest
 
@@ -23,10 +24,9 @@ def assert_same_bits(one, other):
 
 
 def assert_consistent(X, result, metric, weights=None):
-    distance = pytest.importorskip("scipy.spatial.distance")
     np.testing.assert_array_equal(result.labels, nearest(X, result.centers, metric)[0])
     name = {"manhattan": "cityblock"}.get(metric, metric)
-    costs = distance.cdist(np.asarray(X, dtype=float), result.centers, name).min(axis=1)
+    costs = scipy_cdist(np.asarray(X, dtype=float), result.centers, name).min(axis=1)
     weights = np.ones(len(X)) if weights is None else weights
     # Cosine distances of nearly equal directions have few digits.
     assert result.inertia == pytest.approx((costs * weights).sum(), rel=1e-9, abs=1e-13 * weights.sum())

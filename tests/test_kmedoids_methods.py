@@ -2,15 +2,17 @@
 
 import itertools
 import json
-import os
+import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import INTERRUPTIBLE, run_python
+from processes import INTERRUPTIBLE, MEASURED, needs_memory_peaks, run_python
 from reference import seeded_medoid_problem, swaps
 
 from fastcluster_ext import cdist, cluster_spread, kmedoids, silhouette_samples
@@ -63,10 +65,10 @@ def test_swap_by_hand():
     assert result.converged
 
 
-@pytest.mark.parametrize("name", R_FIXTURES)
+@pytest.mark.parametrize("name", R_FIXTURES["pam"])
 @pytest.mark.parametrize("precomputed", [False, True])
 def test_pam_is_that_of_r(name, precomputed):
-    fixture = R_FIXTURES[name]
+    fixture = R_FIXTURES["pam"][name]
     X = np.array(fixture["X"])
     metric = fixture["metric"]
     data = cdist(X, X, metric) if precomputed else X
@@ -93,39 +95,125 @@ def test_pam_is_that_of_r(name, precomputed):
     assert info.isolation[order].tolist() == fixture["isolation"]
     np.testing.assert_allclose(info.silhouette, fixture["silhouette"], atol=1e-12)
     assert info.average_silhouette == pytest.approx(np.mean(fixture["silhouette"]), rel=1e-10)
-    assert repr(info).count("\n") == fixture["k"] + 2
 
 
-# print(pam(cbind(x, y), 2, metric = "manhattan")) in R 4.2.2 with cluster 2.1.4, up to what it lists as components
-PRINTED_BY_R = """\
-Medoids:
-     ID x y
-[1,]  2 1 1
-[2,]  7 6 6
-Clustering vector:
-[1] 1 1 1 1 1 2 2 2
-Objective function:
-build  swap
-1.750 1.625
-"""
+def in_order(result, medoids):
+    """A result with its clusters in the order of these medoids."""
+    order = [result.medoids.tolist().index(medoid) for medoid in medoids]
+    by_cluster = ("medoids", "centers", "cluster_loss", "sizes", "cluster_weights")
+    told = ("sizes", "max_dissimilarity", "average_dissimilarity", "diameter", "separation", "isolation")
+    info = result.info and replace(
+        result.info, **{name: getattr(result.info, name)[order] for name in (*told, "cluster_silhouette")}
+    )
+    return replace(
+        result,
+        labels=np.argsort(order).astype(np.int32)[result.labels],
+        info=info,
+        **{name: getattr(result, name)[order] for name in by_cluster},
+    )
 
 
-def test_printed_as_r_prints_pam():
-    pd = pytest.importorskip("pandas")
-    points = pd.DataFrame({"x": [0, 1, 2, 1, 2, 5, 6, 7], "y": [2, 1, 0, 3, 3, 5, 6, 7]})
-    ours = [line.split() for line in repr(kmedoids(points, 2, method="pam")).splitlines()]
-    theirs = [line.split() for line in PRINTED_BY_R.splitlines()]
-    # The same lines; rows, clusters and medoids are numbered from 0 instead of from 1.
-    assert ours[:2] == theirs[:2]
-    for mine, (number, row, *values) in zip(ours[2:4], theirs[2:4], strict=True):
-        assert mine == [str(int(number.strip("[],")) - 1), str(int(row) - 1), *values]
-    assert ours[4] == theirs[4]
-    labels = [int(label) - 1 for label in theirs[5][1:]]
-    assert " ".join(ours[5]) == str(np.array(labels))
-    # The objective: on the line of its name, for the end only, also in all; then how it ended, which R does not say.
-    assert ours[6] == [*theirs[6], theirs[8][1], "a", "point,", "13", "in", "all"]
-    assert ours[7] == ["Converged", "after", "1", "swap"]
-    assert len(ours) == 8
+def counted_from_zero(lines):
+    """What R has printed, with positions, rows and clusters less one, at the same width."""
+
+    def less_one(match):
+        return str(int(match[0]) - 1).rjust(len(match[0]))
+
+    names = 2 if any("ID" in line for line in lines[:2]) else 1  # of a row: its number, and the medoid's
+    changed = []
+    for line in lines:
+        if re.match(r" *\[\d+,\]", line):
+            changed.append(re.sub(r"\d+", less_one, line, count=names))
+        elif re.match(r" *\[\d+\]", line):
+            changed.append(re.sub(r"\d+", less_one, line, count=1 if "." in line else 0))
+        elif "-clusters:" in line:
+            kind, numbers = line.replace("character(0)", "none").replace("[1] ", "").split(": ")
+            changed.append(f"{kind}: {re.sub('[0-9]+', less_one, numbers)}")
+        else:
+            changed.append(line)
+    return changed
+
+
+@pytest.mark.parametrize("name", R_FIXTURES["pam"])
+def test_printed_as_r_prints_pam(name):
+    fixture = R_FIXTURES["pam"][name]
+    X = pd.DataFrame(fixture["X"], columns=fixture["names"])
+    start = {"init": fixture["start"]} if fixture["start"] else {}
+    result = kmedoids(X, fixture["k"], metric=fixture["metric"], method="pam", info=True, **start)
+    ours = in_order(result, fixture["medoids"])
+    *lines, last = repr(ours).splitlines()
+    assert lines == counted_from_zero(fixture["printed"])
+    # R goes on with the names of the components.
+    swaps = f"{result.n_swap} swap{'s' if result.n_swap != 1 else ''}"
+    assert last == f"Converged after {swaps}, sum of dissimilarities {result.loss:.7g}"
+    assert repr(ours.info).splitlines() == counted_from_zero(fixture["summary"])
+
+
+@pytest.mark.parametrize("name", R_FIXTURES["clara"])
+def test_clara_is_that_of_r(name):
+    fixture = R_FIXTURES["clara"][name]
+    X, k, sample = np.array(fixture["X"]), fixture["k"], np.array(fixture["sample"])
+    options = {"metric": fixture["metric"], "info": True}
+    # R's sample, since other generators draw others; its medoids; and these for all points.
+    found = sample[kmedoids(X[sample], k, method="pam", **options).medoids]
+    assert sorted(found) == sorted(fixture["medoids"])
+    result = kmedoids(X, k, init=fixture["medoids"], max_iter=0, **options)
+    assert result.labels.tolist() == fixture["labels"]
+    assert result.sizes.tolist() == fixture["size"]
+    assert result.loss / len(X) == pytest.approx(fixture["objective"][0], rel=1e-12)
+    np.testing.assert_allclose(result.info.max_dissimilarity, fixture["max_diss"], rtol=1e-12)
+    np.testing.assert_allclose(result.info.average_dissimilarity, fixture["av_diss"], rtol=1e-12)
+    # As good on average up to chance, from BUILD as there, with as many samples of that size, each side's own.
+    options |= {"method": "clara", "init": "build", "n_samples": fixture["samples"], "sample_size": len(sample)}
+    losses = [kmedoids(X, k, random_state=seed, **options).loss / len(X) for seed in range(20)]
+    theirs = np.array(fixture["objectives"])
+    assert np.mean(losses) <= np.mean(theirs) * (1 + 1e-12) + 2 * np.std(theirs) / np.sqrt(len(theirs))
+
+
+def test_clara_of_one_sample_of_all_points_is_that_of_r_and_printed_as_there():
+    fixture = R_FIXTURES["clara"]["ruspini_whole"]
+    X = pd.DataFrame(fixture["X"], columns=fixture["names"])
+    result = kmedoids(X, 4, metric="manhattan", method="clara", init="build", n_samples=1, sample_size=len(X))
+    np.testing.assert_array_equal(result.sample, fixture["sample"])
+    assert_printed_as_clara(in_order(result, fixture["medoids"]), fixture)
+    assert repr(result).endswith("Converged after 1 sample, sum of dissimilarities 1113")
+
+
+@pytest.mark.parametrize("name", R_FIXTURES["clara"])
+def test_printed_as_r_prints_clara(name):
+    fixture = R_FIXTURES["clara"][name]
+    X = pd.DataFrame(fixture["X"], columns=fixture["names"])
+    result = kmedoids(X, fixture["k"], metric=fixture["metric"], init=fixture["medoids"], max_iter=0)
+    assert_printed_as_clara(replace(result, sample=np.array(fixture["sample"])), fixture)
+
+
+def assert_printed_as_clara(result, fixture):
+    theirs = counted_from_zero(fixture["printed"])
+    at = next(i for i, line in enumerate(theirs) if line.startswith("Clustering vector"))
+    ours = repr(result).splitlines()[:-1]
+    # Rows of the medoids stand before them, as in pam's; all labels are shown, as in R's summary, not the first ones.
+    rows = [
+        line[: len("[0,] ")] + line[line.index(str(row)) + len(str(row)) + 1 :]
+        for row, line in zip(result.medoids, ours[2 : at - 1], strict=True)
+    ]
+    assert rows == theirs[2 : at - 1]
+    assert ours[at - 1] == theirs[at - 1]
+    until = next(i for i, line in enumerate(ours) if line.startswith("Cluster sizes"))
+    labels = [int(label) for line in ours[at + 1 : until] for label in line.split("]")[1].split()]
+    assert labels == fixture["labels"]
+    assert [label + 1 for label in labels[:18]] == [int(label) for label in re.findall(r"\b\d\b", theirs[at])[1:]]
+    assert ours[until:] == theirs[at + 1 :]
+
+
+def test_what_is_printed_of_many_clusters_features_and_points():
+    X = np.random.default_rng(0).normal(size=(3000, 12))
+    lines = repr(kmedoids(X, 25, method="clara", random_state=0)).splitlines()
+    assert lines[1].split()[-1] == "..."  # ten of twelve features
+    assert lines[22] == "..."  # twenty of 25 medoids
+    assert "... and 2900 more" in lines
+    assert max(map(len, lines)) < 150
+    tiny = repr(kmedoids([[1e-9], [2e-9], [1e9], [3e9]], 2, init=[0, 2]))
+    assert [line.split()[-1] for line in tiny.splitlines()[2:4]] == ["1e-09", "3e+09"]
 
 
 @pytest.mark.parametrize("metric", ["manhattan", "sqeuclidean", "precomputed"])
@@ -254,6 +342,40 @@ def test_weights_are_repeated_rows(problem, method):
     np.testing.assert_array_equal(weighted.centers, plain.centers)
     np.testing.assert_array_equal(np.repeat(weighted.labels, weights), plain.labels)
     np.testing.assert_array_equal(weighted.cluster_weights, plain.sizes)
+
+
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_weights_are_repeated_rows_from_build(precomputed):
+    X = blobs(150, 3)
+    weights = np.random.default_rng(0).integers(1, 4, len(X))
+    rows = np.repeat(np.arange(len(X)), weights)
+    data, metric = (cdist(X, X, "cityblock"), "precomputed") if precomputed else (X, "manhattan")
+    weighted = kmedoids(data, 6, metric=metric, method="pam", sample_weight=weights)
+    repeated = kmedoids(data[np.ix_(rows, rows)] if precomputed else X[rows], 6, metric=metric, method="pam")
+    np.testing.assert_array_equal(weighted.medoids, rows[repeated.medoids])
+    assert weighted.loss == pytest.approx(repeated.loss, rel=1e-12)
+    assert weighted.start_loss == pytest.approx(repeated.start_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_clara_watched_or_not_is_the_same(weighted, precomputed):
+    X = blobs(3000, 2)
+    weights = np.random.default_rng(0).uniform(0.5, 2, len(X)) if weighted else None
+    data = cdist(X, X, "cityblock") if precomputed else X
+    arguments = {"method": "clara", "sample_size": 80, "random_state": 0, "sample_weight": weights}
+    arguments |= {"metric": "precomputed"} if precomputed else {}
+    plain = kmedoids(data, 7, **arguments)
+    watched = kmedoids(data, 7, history=True, **arguments)
+    # Evaluated for all points without labels, with labels, and step by step.
+    for name in ("medoids", "labels", "sample", "cluster_loss", "sizes", "cluster_weights"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(watched, name))
+    assert plain.loss == watched.loss == kmedoids(data, 7, **{**arguments, "n_threads": 1}).loss
+    assert watched.history[-1].loss == plain.loss == pytest.approx(plain.cluster_loss.sum())
+    assert watched.history[0].loss == plain.start_loss
+    np.testing.assert_array_equal(plain.labels, cdist(X, X[plain.medoids], "cityblock").argmin(axis=1))
+    assert len(plain.sample) <= 80
+    assert np.isin(plain.medoids, plain.sample).all()
 
 
 @pytest.mark.parametrize("sample_size", [None, 60])
@@ -393,33 +515,26 @@ def test_history_and_callback():
     np.testing.assert_array_equal(stopped.medoids, result.history[2].medoids)
 
 
-PEAK = """
-import json
-from pathlib import Path
+MEMORY = (
+    MEASURED
+    + """
 import numpy as np
 from fastcluster_ext import kmedoids
-
-def status(name):
-    return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines()
-                       if line.startswith(name))
-
-def extra(X, metric):
-    kmedoids(X[:50, :50], 3, metric=metric)
-    before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    kmedoids(X, 8, metric=metric, init=np.arange(8))
-    return (status("VmHWM") - before) / len(X)
-
 points = np.random.default_rng(0).random((6000, 3))
 matrix = np.abs(points[:, :1] - points[:, 0]).astype("f4")
-print(json.dumps([extra(matrix, "precomputed"), extra(points, "manhattan")]))
+bytes_each = []
+for X, metric in ((matrix, "precomputed"), (points, "manhattan")):
+    kmedoids(X[:50, :50], 3, metric=metric)
+    bytes_each.append(extra_memory(lambda: kmedoids(X, 8, metric=metric, init=np.arange(8))) / len(X))
+print(json.dumps(bytes_each))
 """
+)
 
 
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's memory peaks")
+@needs_memory_peaks
 def test_memory_is_linear():
     """A matrix is not copied (24 000 bytes a point), nor made from points."""
-    assert max(json.loads(run_python(PEAK).stdout)) < 1000
+    assert max(json.loads(run_python(MEMORY).stdout)) < 1000
 
 
 INTERRUPTED = (
@@ -499,6 +614,7 @@ def test_bad_matrices():
     good = cdist(blobs(100, 2), blobs(100, 2), "cityblock")
     for change, message in [
         (lambda d: d[:50], "square"),
+        (lambda d: d[0], "squareform"),
         (lambda d: np.where(np.arange(100) == 71, d + 1, d), "not symmetric"),
         (lambda d: -d, "finite and >= 0"),
         (lambda d: np.where(d == d.max(), np.nan, d), "nan"),

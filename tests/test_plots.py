@@ -5,13 +5,22 @@ import importlib
 import pkgutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import proj3d
 from processes import run_python
+from sklearn.decomposition import PCA
 
 import fastcluster_ext
 from fastcluster_ext import (
     ColorHistogram,
+    _plots,
+    cdist,
     cut_tree,
     image_linkage,
     kmeans,
@@ -22,16 +31,7 @@ from fastcluster_ext import (
     quantize,
     silhouette_samples,
 )
-
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402
-from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
-from matplotlib.colors import to_hex, to_rgba  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from fastcluster_ext import _plots  # noqa: E402
-from fastcluster_ext._plots import (  # noqa: E402
+from fastcluster_ext._plots import (
     choose_k,
     clusters,
     color_scatter,
@@ -41,8 +41,6 @@ from fastcluster_ext._plots import (  # noqa: E402
     steps,
     voronoi,
 )
-
-pd = pytest.importorskip("pandas")
 
 MODULES = [module.name for module in pkgutil.iter_modules(_plots.__path__)]
 FIVE = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]], dtype=float)
@@ -95,6 +93,10 @@ def test_silhouette_bars_are_the_samples(iris, weighted):
 
 
 def test_silhouette_takes_other_metrics_and_names():
+    result = kmedoids(FIVE, 2, init=[0, 3])
+    ax = silhouette.silhouette(FIVE, result, metric="cityblock", ax=wide())
+    assert ax.get_title() == silhouette.silhouette(FIVE, result.labels, metric="cityblock").get_title()
+    pyplot.close("all")
     ax = silhouette.silhouette(FIVE, ["b", "b", "a", "a", "a"], metric="cityblock")
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a", "b"]
 
@@ -116,10 +118,9 @@ def test_clusters_of_two_features():
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_clusters_of_many_features_are_projected_on_principal_components(iris, wide):
-    decomposition = pytest.importorskip("sklearn.decomposition")
     points = np.concatenate([iris[::10], iris[::10] ** 2, np.sin(iris[::10]) + 50, iris[1::10]], axis=1)
     points = points if wide else iris
-    expected = decomposition.PCA(2, svd_solver="full").fit(points)
+    expected = PCA(2, svd_solver="full").fit(points)
     ax = clusters.clusters(points, np.zeros(len(points), int))
     found = offsets(ax.collections[0])
     for axis in range(2):
@@ -199,6 +200,27 @@ def test_steps_show_the_history():
     )
     assert not panels[-1].collections[1].U.any()
     assert panels[0].get_xlim() == panels[-1].get_xlim()
+
+
+@pytest.mark.parametrize("precomputed", [False, True])
+def test_steps_show_the_swaps_of_medoids(precomputed):
+    data = {"metric": "precomputed"} if precomputed else {}
+    X = cdist(FIVE, FIVE, "cityblock") if precomputed else FIVE
+    result = kmedoids(X, 2, init=[0, 1], method="pam", history=True, **data)
+    panels = steps.steps(FIVE, result)
+    assert [panel.get_title() for panel in panels] == [
+        f"{i}: loss {step.loss:.3g}" for i, step in enumerate(result.history)
+    ]
+    assert len(panels) > 1
+    for panel, step in zip(panels, result.history, strict=True):
+        drawn, _, medoids = panel.collections
+        np.testing.assert_array_equal(offsets(medoids), FIVE[step.medoids])
+        np.testing.assert_array_equal(colors_of(drawn), colors_of(medoids)[step.labels])
+    moves = panels[0].collections[1]
+    went, came = result.history[1].swapped
+    moved = result.history[0].medoids.tolist().index(went)
+    np.testing.assert_array_equal([moves.U[moved], moves.V[moved]], FIVE[came] - FIVE[went])
+    assert not moves.U[1 - moved]
 
 
 def test_steps_of_a_long_run_end_with_the_last(iris):
@@ -502,6 +524,64 @@ def test_seen_palette_and_colors(small):
     assert [picture.at(*color[:2]) for color in corners[1:3]] == ["#ff0000", "#00ff00"]
 
 
+def in_space(ax, points):
+    """Where points of three-dimensional axes, which have been drawn, are in their plane."""
+    x, y, _ = proj3d.proj_transform(*np.transpose(points).astype(float), ax.get_proj())
+    return np.transpose([x, y])
+
+
+def test_seen_cloud_and_its_palette():
+    corners = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [9, 120, 200]], np.uint8)
+    picture = Picture(color_scatter.color_scatter(corners, ax=Figure().add_subplot(projection="3d")))
+    seen = [picture.at(*spot) for spot in in_space(picture.ax, corners)]
+    assert seen == [to_hex(color / 255) for color in corners]
+    # Colors before and behind the two centers do not hide them.
+    draws = np.random.default_rng(0)
+    cloud = np.concatenate([draws.integers(0, 60, (500, 3)), draws.integers(190, 255, (500, 3))]).astype(np.uint8)
+    image = quantize(cloud, 2, random_state=0)
+    ax = Figure(figsize=(8, 8)).add_subplot(projection="3d")
+    picture = Picture(color_scatter.color_scatter(cloud, palette=image, ax=ax))
+    assert [picture.at(*spot) for spot in in_space(ax, image.centers)] == [
+        to_hex(center / 255) for center in image.centers
+    ]
+
+
+def test_seen_steps():
+    result = kmeans(FIVE, 2, init=FIVE[:2], history=True)
+    panels = steps.steps(FIVE, result, ax=Figure(figsize=(12, 4)).subplots(1, 3))
+    picture = Picture(panels[0])
+    for panel, step in zip(panels, result.history, strict=True):
+        picture.ax = panel
+        assert [picture.at(*point) for point in FIVE] == [to_hex(f"C{label}") for label in step.labels]
+        assert [picture.at(*center) for center in step.centers] == [to_hex("C0"), to_hex("C1")]
+    picture.ax = panels[0]
+    start, end = result.history[0].centers[1], result.history[1].centers[1]
+    assert picture.at(*(start + end) / 2) == to_hex("gray")
+    picture.ax = panels[-1]
+    assert picture.at(*(start + end) / 2) == "#ffffff"
+
+
+def test_seen_indices_and_what_they_suggest(iris):
+    numbers = fastcluster_ext.choose_k(iris, range(1, 6), random_state=0)
+    panels = choose_k.choose_k(numbers, ax=Figure(figsize=(16, 4)).subplots(1, 5))
+    picture = Picture(panels[0])
+    for panel, name in zip(
+        panels, ("inertia", "silhouette", "calinski_harabasz", "davies_bouldin", "gap"), strict=True
+    ):
+        picture.ax = panel
+        values = getattr(numbers, name)
+        suggested = numbers.suggested["elbow" if name == "inertia" else name]
+        for k, value in zip(numbers.ks, values, strict=True):
+            assert np.isnan(value) or k == suggested or picture.at(k, value) == to_hex("C0")
+        for k in range(2, 5):
+            assert picture.at(k + 0.5, (values[k - 1] + values[k]) / 2) == to_hex("C0")
+        low, high = panel.get_ylim()
+        heights = np.linspace(low, high, 200)[5:-5]
+        dark = {k: np.mean([max(to_rgba(picture.at(k, height))[:3]) < 0.2 for height in heights]) for k in numbers.ks}
+        assert 0.4 < dark.pop(suggested) < 0.9  # dashes
+        assert not any(dark.values())
+
+
 def test_seen_silhouette(iris):
     labels = np.repeat([0, 1, 2], 50)
     picture = Picture(silhouette.silhouette(iris, labels, ax=Figure(figsize=(8, 8)).subplots()))
@@ -524,7 +604,8 @@ def test_seen_silhouette(iris):
         (lambda: voronoi.voronoi(np.eye(3)), ValueError, "centers must have two columns"),
         (lambda: voronoi.voronoi(FIVE, np.eye(3)), ValueError, "X must have two columns"),
         (lambda: steps.steps(FIVE, kmeans(FIVE, 2)), ValueError, "history=True"),
-        (lambda: steps.steps(FIVE, None), TypeError, "result must be what kmeans returned"),
+        (lambda: steps.steps(FIVE, kmedoids(FIVE, 2)), ValueError, "history=True"),
+        (lambda: steps.steps(FIVE, None), TypeError, "result must be what kmeans or kmedoids"),
         (lambda: steps.steps(FIVE[:2], kmeans(FIVE, 2, history=True)), ValueError, "X must be the 5 points"),
         (lambda: dendrogram.dendrogram(FIVE), ValueError, r"Z must be a linkage of shape \(n - 1, 4\)"),
         (lambda: dendrogram.dendrogram(np.empty((0, 4))), ValueError, "Z is empty"),

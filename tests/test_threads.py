@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import threadpoolctl
 from processes import environment, run_python
 
 from fastcluster_ext import _kernels, _memory, _threads, kmeans, quantize
@@ -51,7 +52,6 @@ def test_affinity_caps_the_default():
 
 @with_openmp
 def test_threadpoolctl_lowers_the_default():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
     before = _threads.resolve_threads(None)
     with threadpoolctl.threadpool_limits(1):
         assert _threads.resolve_threads(None) == 1

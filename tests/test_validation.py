@@ -7,6 +7,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from fastcluster_ext import ColorHistogram, kmeans, kmeans_plusplus, quantize
 
@@ -21,7 +22,7 @@ def with_value(value, row, column, dtype=np.float64):
 
 
 def sparse():
-    return pytest.importorskip("scipy.sparse").csr_array(X)
+    return csr_array(X)
 
 
 BAD_POINTS = {
@@ -236,7 +237,8 @@ def test_a_data_frame_gives_its_column_names():
 
 
 def test_a_table_of_integers_that_can_be_missing():
-    pd = pytest.importorskip("pandas")
+    import pandas as pd  # not there where only the tests of kernels are run
+
     numbers = np.arange(60).reshape(20, 3) ** 2 % 17
     numbers[:, 2] %= 2
     table = pd.DataFrame(numbers, columns=list("abc")).astype({"a": "Int64", "b": "Float64"})
@@ -252,13 +254,14 @@ def test_a_table_of_integers_that_can_be_missing():
 
 
 def test_a_pandas_data_frame():
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": [1, 2, 30], "b": [1.0, 2.0, 40.0]})
-    result = kmeans(frame, 2, random_state=0, sample_weight=pandas.Series([1, 1, 1]))
+    import pandas as pd
+
+    frame = pd.DataFrame({"a": [1, 2, 30], "b": [1.0, 2.0, 40.0]})
+    result = kmeans(frame, 2, random_state=0, sample_weight=pd.Series([1, 1, 1]))
     assert result.feature_names == ("a", "b")
     assert sorted(result.sizes) == [1, 2]
     with pytest.raises(TypeError, match="X must hold real numbers"):
-        kmeans(pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]}), 1)
+        kmeans(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}), 1)
 
 
 @pytest.mark.kernel

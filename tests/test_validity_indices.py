@@ -8,6 +8,7 @@ import pytest
 from reference import seeded_medoid_problem
 from scipy.spatial.distance import cdist as scipy_cdist
 from sklearn import metrics
+from sklearn.cluster import KMeans
 
 from fastcluster_ext import (
     adjusted_rand_score,
@@ -96,6 +97,16 @@ def test_squared_euclidean_far_from_the_origin():
 def test_silhouette_of_impossible_labels(labels):
     with pytest.raises(ValueError, match="labels"):
         silhouette_samples(np.arange(12.0).reshape(6, 2), list(labels))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(lambda d: d[:3], "square"), (lambda d: -d, ">= 0"), (np.triu, "not symmetric"), (lambda d: d * np.nan, "nan")],
+)
+def test_silhouette_of_bad_matrices(change, message):
+    distances = scipy_cdist(np.arange(12.0).reshape(6, 2), np.arange(12.0).reshape(6, 2))
+    with pytest.raises(ValueError, match=message):
+        silhouette_samples(change(distances), [0, 0, 0, 1, 1, 1], metric="precomputed")
 
 
 def test_simplified_and_medoid_silhouette():
@@ -201,6 +212,9 @@ def test_three_clusters_are_found():
     np.testing.assert_array_equal(gap.gap, same.gap)
     with pytest.raises(ValueError, match="ascending"):
         choose_k(X, [3, 2])
+    with pytest.raises(TypeError, match="ks must be numbers of clusters"):
+        choose_k(X, 6)
+    assert chosen.explained[0] == 0
 
 
 def weighted_blobs():
@@ -223,13 +237,10 @@ def test_gap_of_weights_is_of_references_with_these_weights():
     X, weights = weighted_blobs()
     ks, n_references = (1, 2, 3), 8
     gap = gap_statistic(X, ks, n_references=n_references, n_init=10, sample_weight=weights, random_state=0)
-    cluster = pytest.importorskip("sklearn.cluster")
     draws = np.random.default_rng(1)
 
     def log_inertias(points):
-        return [
-            np.log(cluster.KMeans(k, n_init=10, random_state=0).fit(points, sample_weight=weights).inertia_) for k in ks
-        ]
+        return [np.log(KMeans(k, n_init=10, random_state=0).fit(points, sample_weight=weights).inertia_) for k in ks]
 
     references = [log_inertias(draws.uniform(X.min(axis=0), X.max(axis=0), X.shape)) for _ in range(40)]
     # The same up to chance: other references.

@@ -15,6 +15,10 @@ from fastcluster_ext._kmedoids.starts import start_state
 
 __all__ = ["METHODS"]
 
+# Points of a sample above which a sieve pays: clara with five samples of 400 of 200 000 points takes 23 ms with it and
+# 21 ms without; of 1000 points 37 ms and 45 ms.
+_SIEVED = 500
+
 
 def _fasterpam(problem: Problem, state: Any, k: int, given: Indices | None, settings: Settings) -> Run:
     run = Run(settings)
@@ -86,23 +90,31 @@ def _clara(problem: Problem, state: Any, k: int, given: Indices | None, settings
     for sample_number in range(settings.n_samples):
         if best.stopped:
             break
-        hits = problem.sample(size, settings.uniforms)
-        if problem.count_distinct(np.flatnonzero(hits)) < k:
-            drawn = problem.draw(k, settings.uniforms, distinct=True)
-            hits[drawn] = np.maximum(hits[drawn], 1.0)
         # The best medoids so far take part, so that a sample can only improve on them.
-        sample = np.union1d(np.flatnonzero(hits), best.medoids)
-        part = problem.subset(sample, None if problem.weights is None else hits[sample])
+        rows, hits = problem.sample(size - len(best.medoids) if size >= 2 * k else size, settings.uniforms)
+        enough = problem.count_distinct(rows, k) >= k
+        drawn = rows if enough else problem.draw(k, settings.uniforms, distinct=True)
+        sample = np.unique(np.concatenate([rows, drawn, best.medoids]))
+        weights = np.zeros(len(sample))
+        weights[np.searchsorted(sample, drawn)] = 1.0
+        weights[np.searchsorted(sample, rows)] = hits
+        part = problem.subset(sample, None if problem.weights is None else weights)
         inner = replace(
             settings, history=False, callback=None, init="k-medoids++" if settings.init == "sample" else settings.init
         )
         start = None if len(best.medoids) == 0 or sample_number else np.searchsorted(sample, best.medoids)
-        found = _fasterpam(part, part.state(k, sifted=True), k, start, inner)
-        loss = defined(state.assign(sample[found.medoids]))
+        found = _fasterpam(part, part.state(k, sifted=len(sample) > _SIEVED), k, start, inner)
+        medoids = sample[found.medoids]
+        loss = defined(state.loss_of(medoids))
         best.n_iter = sample_number + 1
         if loss < best.loss:
             best.n_swap += 1
-            best.observe(state)
+            best.sample = sample
+            if best.watched:
+                state.assign(medoids)
+                best.observe(state)
+            else:
+                best.take(medoids, loss)
     best.converged = not best.stopped
     return best
 
@@ -139,13 +151,12 @@ def _onebatch(problem: Problem, state: Any, k: int, given: Indices | None, setti
     run = Run(settings)
     n = problem.n
     size = min(n, settings.sample_size or max(math.ceil(100 * math.log(k * n + 1)), 4 * k))
-    hits = problem.sample(size, settings.uniforms)
-    batch = np.flatnonzero(hits)
+    batch, hits = problem.sample(size, settings.uniforms)
     start_state(problem, state, k, given, settings)
     run.observe(state)
     start = state.medoids.copy()
     if problem.points is not None:
-        weights = None if problem.weights is None else hits[batch]
+        weights = None if problem.weights is None else hits
         judges = problem.subset(batch, weights).state(k, rows=problem.points, sifted=True)
     else:
         raise ValueError("method 'onebatch' works from points; from a matrix, use 'fasterpam' or 'clara'")

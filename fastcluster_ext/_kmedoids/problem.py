@@ -78,9 +78,21 @@ class Problem:
             self.threads,
         )
 
-    def count_distinct(self, rows: Indices) -> int:
-        """Return how many distinct points there are among `rows`; objects in a matrix are all distinct."""
-        return len(rows) if self.points is None else len(np.unique(self.points[rows], axis=0))
+    def count_distinct(self, rows: Indices | None, enough: int) -> int:
+        """Return how many distinct points there are among `rows`, or all; or some number that is `enough` or more.
+
+        Objects in a matrix are all distinct.
+        """
+        available = self.n if rows is None else len(rows)
+        if self.points is None:
+            return available
+        looked_at = 4 * enough
+        while True:
+            some = self.points[:looked_at] if rows is None else self.points[rows[:looked_at]]
+            distinct = len({row.tobytes() for row in some + 0})  # plus 0: negative zeros are zeros
+            if distinct >= enough or looked_at >= available:
+                return distinct
+            looked_at *= 2
 
     def check_distinct(self, k: int) -> None:
         """Raise ValueError if there are fewer than k (distinct) points of positive weight."""
@@ -88,14 +100,9 @@ class Problem:
         available = self.n if rows is None else len(rows)
         if available < k:
             raise ValueError(f"k must be at most the number of points, which is {available}, got {k}")
-        looked_at = 4 * k
-        while True:
-            distinct = self.count_distinct(np.arange(self.n)[:looked_at] if rows is None else rows[:looked_at])
-            if distinct >= k:
-                return
-            if looked_at >= available:
-                raise ValueError(f"k must be at most the number of distinct points, which is {distinct}, got {k}")
-            looked_at *= 2
+        distinct = self.count_distinct(rows, k)
+        if distinct < k:
+            raise ValueError(f"k must be at most the number of distinct points, which is {distinct}, got {k}")
 
     def spread(self, count: int, uniforms: Uniforms) -> Indices:
         """Return how often each point is hit by `count` draws, evenly spaced: in proportion to weight, everywhere."""
@@ -104,19 +111,20 @@ class Problem:
         at = np.searchsorted(passed, (np.arange(count) + uniforms(1)[0]) * (passed[-1] / count), side="right")
         return np.bincount(order[np.minimum(at, self.n - 1)], minlength=self.n)
 
-    def sample(self, count: int, uniforms: Uniforms) -> Floats:
-        """Return weights of at most `count` points, 0 for all others, which stand for the weights of all points.
+    def sample(self, count: int, uniforms: Uniforms) -> tuple[Indices, Floats]:
+        """Return at most `count` points, ascending, and weights for them which stand for the weights of all points.
 
-        Without weights, 1 for points drawn; with weights, those of all points that have one if they are so few, else
-        how often they are hit: a heavy point is not one among equals then.
+        Without weights, these are 1; with weights, those of all points that have one if they are so few, else how often
+        they are hit: a heavy point is not one among equals then.
         """
         if self.weights is None:
-            hits = np.zeros(self.n)
-            hits[self.draw(count, uniforms, distinct=False)] = 1.0
-            return hits
-        if np.count_nonzero(self.weights) <= count:
-            return self.weights.copy()
-        return self.spread(count, uniforms).astype(np.float64)
+            rows = self.draw(count, uniforms, distinct=False)
+            return rows, np.ones(len(rows))
+        hits = self.weights
+        if np.count_nonzero(hits) > count:
+            hits = self.spread(count, uniforms).astype(np.float64)
+        rows = np.flatnonzero(hits)
+        return rows, hits[rows]
 
     def draw(self, count: int, uniforms: Uniforms, distinct: bool) -> Indices:
         """Draw points without replacement, in proportion to their weights; distinct ones if that is asked for.
@@ -156,8 +164,9 @@ def as_dissimilarities(values: Any, threads: int, name: str = "X") -> Array:
     if matrix.dtype.kind not in "iubf" or matrix.dtype.itemsize > 8:
         raise TypeError(f"{name} must hold real numbers, got dtype {matrix.dtype}")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) == 0:
+        condensed = "; make a square of a condensed one by squareform" if matrix.ndim == 1 else ""
         raise ValueError(
-            f"{name} must be a square matrix of dissimilarities (metric='precomputed'), got {matrix.shape}"
+            f"{name} must be a square matrix of dissimilarities (metric='precomputed'), got {matrix.shape}{condensed}"
         )
     if matrix.dtype == np.float16:
         matrix = matrix.astype(np.float32)

@@ -69,17 +69,30 @@ class Run:
     settings: Settings
     medoids: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     loss: float = math.inf
+    start_loss: float = math.inf
+    sample: Indices | None = None
     n_iter: int = 0
     n_swap: int = 0
     converged: bool = False
     stopped: bool = False
     steps: list[KMedoidsStep] = field(default_factory=list)
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody asks for its steps."""
+        return self.settings.history or self.settings.callback is not None
+
+    def take(self, medoids: Indices, loss: float) -> None:
+        """Go on from these medoids."""
+        if len(self.medoids) == 0:
+            self.start_loss = loss
+        self.medoids, self.loss = medoids, loss
+
     def observe(self, state: Any, swapped: tuple[int, int] | None = None) -> None:
         """Record the state after the start or a swap; a callback may stop the run."""
-        self.medoids, self.loss = state.medoids.copy(), float(state.loss)
+        self.take(state.medoids.copy(), float(state.loss))
         settings = self.settings
-        if not settings.history and settings.callback is None:
+        if not self.watched:
             return
         labels = state.nearest.copy() if settings.history else None
         step = KMedoidsStep(self.n_swap, self.medoids, self.loss, swapped, labels)

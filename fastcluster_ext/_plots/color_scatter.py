@@ -85,11 +85,13 @@ def color_scatter(
     else:
         panels = panels_for(ax, 3, columns=3)
         views = list(combinations(range(3), 2))
+    unshaded = {"depthshade": False} if kind == "cloud" else {}  # colors would be lighter the farther they are
     for panel, channels in zip(panels, views, strict=True):
-        panel.scatter(*colors[:, channels].T, s=4, color=colors / top, linewidths=0)
+        panel.scatter(*colors[:, channels].T, s=4, color=colors / top, linewidths=0, **unshaded)
         if centers is not None:
             panel.computed_zorder = False  # in three dimensions, the colors around would hide the centers
-            panel.scatter(*centers[:, channels].T, s=80, color=centers / top, edgecolors="white", zorder=3)
+            marks = {"s": 80, "edgecolors": "white", "zorder": 3} | unshaded
+            panel.scatter(*centers[:, channels].T, color=centers / top, **marks)
         for axis, channel in zip("xyz", channels, strict=False):
             getattr(panel, f"set_{axis}label")(_CHANNELS[channel])
             getattr(panel, f"set_{axis}lim")(-_MARGIN * top, (1 + _MARGIN) * top)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ __all__ = ["silhouette"]
 
 def silhouette(
     X: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    labels: Any,
     *,
     metric: str = "euclidean",
     sample_weight: npt.ArrayLike | None = None,
@@ -29,7 +29,8 @@ def silhouette(
     Parameters
     ----------
     X, labels, metric, sample_weight
-        As for `fastcluster_ext.silhouette_samples`. A weight is the height of a bar.
+        As for `fastcluster_ext.silhouette_samples`; what `kmeans` or `kmedoids` returned stands for its labels. A
+        weight is the height of a bar.
     ax : matplotlib Axes, optional
         Where to draw; by default the current axes of pyplot.
 
@@ -55,6 +56,7 @@ def silhouette(
     >>> ax.get_title()
     'mean silhouette 0.87'
     """
+    labels = getattr(labels, "labels", labels)
     values = silhouette_samples(X, labels, metric=metric, sample_weight=sample_weight)
     ax = axes_for(ax)
     names, codes = codes_of(labels, len(values))

@@ -94,7 +94,10 @@ class KMedoids(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, 
         """Find the medoids of X: points, or their dissimilarities if ``metric="precomputed"``."""
         data = self._validated(X, reset=True)
         if self.metric == "precomputed" and data.shape[0] != data.shape[1]:
-            raise ValueError(f"X must be a square matrix of dissimilarities, got shape {data.shape}")
+            raise ValueError(
+                f"X must be a square matrix of dissimilarities, got shape {data.shape}; "
+                f"for points, give another metric than 'precomputed', such as 'manhattan'"
+            )
         weights = as_sample_weight(sample_weight, data)
         if self.metric != "precomputed" and isinstance(self.init, str) and len(data) <= MERGED_ROWS:
             rows, row_weights = merge_equal_rows(data, weights)

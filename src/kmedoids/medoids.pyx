@@ -69,6 +69,10 @@ cdef extern from "kmedoids/service.h" nogil:
     size_t service_scratch_bytes(ptrdiff_t k) noexcept
     void service_assign(const source* s, service* v, const int64_t* medoids, ptrdiff_t start, ptrdiff_t stop,
                         char* scratch, double* sums) noexcept
+    double service_loss(const source* s, const double* weights, const int64_t* medoids, ptrdiff_t k, ptrdiff_t start,
+                        ptrdiff_t stop, double* buffer) noexcept
+    double service_labels(const source* s, const double* weights, const int64_t* medoids, ptrdiff_t k, ptrdiff_t start,
+                          ptrdiff_t stop, double* buffer, int32_t* labels, double* distances) noexcept
     void service_swap(const source* s, service* v, const int64_t* medoids, ptrdiff_t slot, ptrdiff_t start,
                       ptrdiff_t stop, char* scratch, double* sums) noexcept
     double service_evaluate(const source* s, const service* v, ptrdiff_t c, char* scratch, ptrdiff_t* slot) noexcept
@@ -246,7 +250,7 @@ cdef class Medoids:
         # Bounds on the changes that candidates make, when they were found, plus the drift there had been by then.
         double[::1] bounds
         double drift
-        bint bounded
+        bint bounded, written
         int n_threads
         readonly double loss
 
@@ -484,6 +488,36 @@ cdef class Medoids:
             PyErr_CheckSignals()
         return self.total(chunks)
 
+    def loss_of(self, const int64_t[::1] medoids, int32_t[::1] labels=None, double[::1] distances=None):
+        """The loss that these medoids would give, to the last bit; and which of them is nearest to each point, how far.
+
+        All stays as it is. O(n k), but a third of `assign`, or half of it with labels.
+        """
+        cdef ptrdiff_t chunk, chunks = (self.v.n + SERVICE_CHUNK - 1) // SERVICE_CHUNK, first, last, a_slice
+        cdef ptrdiff_t k = medoids.shape[0], stop
+        cdef int threads = self.team(<double>self.v.n * k)
+        cdef double[::1] sums = _empty(chunks, "float64")
+        cdef bint labelled = labels is not None
+        cdef double* buffer
+        cdef double loss = 0
+        a_slice = 1 + <ptrdiff_t>(SLICE_WORK * self.n_threads / (SERVICE_CHUNK * k * source_work(&self.s)))
+        for first in range(0, chunks, a_slice):
+            last = min(first + a_slice, chunks)
+            with nogil:
+                for chunk in prange(first, last, num_threads=threads, schedule="dynamic"):
+                    buffer = <double*>(self.scratch + threadid() * self.scratch_size)
+                    stop = min((chunk + 1) * SERVICE_CHUNK, self.v.n)
+                    if labelled:
+                        sums[chunk] = service_labels(&self.s, self.v.weights, &medoids[0], k, chunk * SERVICE_CHUNK,
+                                                     stop, buffer, &labels[0], &distances[0])
+                    else:
+                        sums[chunk] = service_loss(&self.s, self.v.weights, &medoids[0], k, chunk * SERVICE_CHUNK,
+                                                   stop, buffer)
+            PyErr_CheckSignals()
+        for chunk in range(chunks):
+            loss += sums[chunk]
+        return loss
+
     def swap(self, ptrdiff_t slot, int64_t candidate):
         """Put `candidate` in the place of medoid `slot`. Returns the loss. O(n), and O(k) for each point that loses."""
         cdef double before = self.loss
@@ -519,12 +553,16 @@ cdef class Medoids:
         return self.loss
 
     cdef void forget(self) noexcept:
-        """No bounds are known any more."""
-        cdef ptrdiff_t c
-        self.bounded = False
+        """No bounds are known any more; this is written down when they are first asked for."""
+        self.bounded = self.written = False
         self.drift = 0
-        for c in range(self.s.n_rows):
-            self.bounds[c] = -INFINITY
+
+    cdef void write_bounds(self) noexcept:
+        cdef ptrdiff_t c
+        if not self.written:
+            for c in range(self.s.n_rows):
+                self.bounds[c] = -INFINITY
+            self.written = True
 
     def totals(self, const int64_t[::1] candidates, const double[::1] weights, double[::1] sums):
         """sums[t] becomes the weighted sum of dissimilarities of candidates[t] to all points. O(n) each."""
@@ -571,6 +609,7 @@ cdef class Medoids:
         cdef ptrdiff_t t, first = 0, last, m = candidates.shape[0], count, place = 0, batch = self.batch_candidates()
         cdef int64_t[::1] open = _empty(batch, "int64")
         cdef double change
+        self.write_bounds()
         while first < m:
             # What follows an improvement is bounded for nothing, so there is not much of it.
             count, last = 0, first
@@ -600,6 +639,7 @@ cdef class Medoids:
         cdef double[::1] upper = _empty(self.s.n_rows, "float64"), changes
         cdef double least = threshold
         cdef int64_t[::1] open, places
+        self.write_bounds()
         # The most promising first: the best of them rules out many of the others.
         known = self.bounds.base
         likely = numpy.argpartition(known, min(LIKELY, len(known)) - 1)[:LIKELY]

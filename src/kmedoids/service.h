@@ -115,7 +115,53 @@ static inline void service_assign(const source *s, service *v, const int64_t *me
     service_sums(v, start, stop, own, sums);
 }
 
-/* The same after medoids[slot] has changed: only points that may have lost one of their two best look at all medoids. */
+/* The loss at [0] of service_assign for k medoids, by the same sums; and, if they are wanted (a constant here), the
+ * nearest medoid of each point and its dissimilarity. buffer: SOURCE_BUFFER doubles on a cache line. */
+FC_INLINE double service_label(const source *s, const double *weights, const int64_t *medoids, ptrdiff_t k,
+                               ptrdiff_t start, ptrdiff_t stop, double *buffer, int wanted, int32_t *labels,
+                               double *distances) {
+    double loss[SERVICE_LANES] = {0}, sum = 0;
+    for (ptrdiff_t at = start; at < stop; at += SOURCE_TILE) {
+        const ptrdiff_t count = stop - at < SOURCE_TILE ? stop - at : SOURCE_TILE;
+        double first[SOURCE_TILE];
+        int64_t nearest[SOURCE_TILE];
+        for (ptrdiff_t o = 0; o < count; o++) {
+            first[o] = INFINITY;
+            nearest[o] = 0;
+        }
+        for (int64_t i = 0; i < k; i++) {
+            const double *d = source_tile(s, medoids[i], at, count, buffer);
+            for (ptrdiff_t o = 0; o < count; o++) {
+                const double x = d[o], best = first[o];
+                first[o] = x < best ? x : best;
+                if (wanted) nearest[o] = x < best ? i : nearest[o];
+            }
+        }
+        for (ptrdiff_t o = 0; o < count; o++) {
+            const double w = weights ? weights[at + o] : 1.0, d = first[o] < INFINITY ? first[o] : NAN;
+            loss[o % SERVICE_LANES] += w * d;
+            if (wanted) {
+                labels[at + o] = (int32_t)nearest[o];
+                distances[at + o] = d;
+            }
+        }
+    }
+    for (int l = 0; l < SERVICE_LANES; l++) sum += loss[l];
+    return sum;
+}
+
+static inline double service_loss(const source *s, const double *weights, const int64_t *medoids, ptrdiff_t k,
+                                  ptrdiff_t start, ptrdiff_t stop, double *buffer) {
+    return service_label(s, weights, medoids, k, start, stop, buffer, 0, NULL, NULL);
+}
+
+static inline double service_labels(const source *s, const double *weights, const int64_t *medoids, ptrdiff_t k,
+                                    ptrdiff_t start, ptrdiff_t stop, double *buffer, int32_t *labels,
+                                    double *distances) {
+    return service_label(s, weights, medoids, k, start, stop, buffer, 1, labels, distances);
+}
+
+/* The same as service_assign after medoids[slot] has changed: only points that may have lost one of their two best look at all medoids. */
 static inline void service_swap(const source *s, service *v, const int64_t *medoids, ptrdiff_t slot, ptrdiff_t start,
                                 ptrdiff_t stop, char *scratch, double *sums) {
     double *own = (double *)scratch, *buffer = own + service_own(v->k);
