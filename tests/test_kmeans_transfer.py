@@ -8,8 +8,9 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run_python
 
-from fastcluster_ext import kmeans
+from fastcluster_ext import _kernels, kmeans
 
 ALGORITHMS = ["hartigan", "hartigan-wong", "macqueen"]
 HARTIGAN = ["hartigan", "hartigan-wong"]
@@ -211,6 +212,28 @@ def test_threads_and_layout_change_nothing(algorithm, p):
         assert_same_bits(kmeans(X, 11, init=X[:11], algorithm=algorithm, max_iter=6, n_threads=n_threads), expected)
     for other in (np.asfortranarray(X), X.astype(">f8"), np.repeat(X, 2, axis=0)[::2]):
         assert_same_bits(kmeans(other, 11, init=X[:11], algorithm=algorithm, max_iter=6), expected)
+
+
+EVERY_KIND_OF_PROBLEM = """
+import numpy as np
+from fastcluster_ext import kmeans
+
+generator = np.random.default_rng(0)
+for algorithm in ("hartigan", "hartigan-wong", "macqueen"):
+    for n, p, k in ((20_003, 3, 16), (3001, 1, 5), (2005, 9, 40), (901, 2, 300)):
+        X = generator.normal(size=(n, p))
+        for weights in (None, generator.exponential(size=n)):
+            result = kmeans(X, k, init=X[:k], algorithm=algorithm, sample_weight=weights, n_threads=2)
+            print(hash((result.labels.tobytes(), result.centers.tobytes(), result.n_iter)))
+"""
+
+
+def test_every_instruction_set_gives_the_same_bits():
+    changes = {"PYTHONHASHSEED": "0"}
+    found = {
+        run_python(EVERY_KIND_OF_PROBLEM, **changes, **{_kernels.ENVIRONMENT: isa}).stdout for isa in _kernels.built()
+    }
+    assert len(found) == 1
 
 
 @pytest.mark.kernel

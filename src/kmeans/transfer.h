@@ -30,8 +30,9 @@
 #define TRANSFER_GROUP 32 /* bounds that are looked at together */
 /* Distances are known to better than 2 (p + 2) 2^-53 of themselves: far below this for any p that fits in memory. */
 #define TRANSFER_MARGIN 1e-9
-/* Bounds hold until a cluster is smaller by this factor; or, if that is smaller yet, than this share of the mean cluster,
- * and than the weight of so many points: they cost little there, and bounds are dropped less often. */
+/* Bounds hold until a cluster is smaller by this factor; a large one's until it has less than this share of the mean
+ * cluster's weight, or than so many points, whichever comes first: that costs little, and bounds are dropped less often.
+ */
 #define TRANSFER_SHRINK 2.0
 #define TRANSFER_SMALL 0.0625
 #define TRANSFER_MANY 10000
