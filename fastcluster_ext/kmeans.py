@@ -74,6 +74,7 @@ def kmeans(
         one point at a time, and the centers with it: "macqueen" to the nearest center, "hartigan" wherever the inertia
         falls most, and "hartigan-wong", R's default, by the two stages of AS 136. The last two end where no single
         point can move and lower the inertia, which are some of the places where Lloyd's ends, and mostly better ones.
+        R's names, in lower case.
     metric : {"euclidean", "manhattan", "cosine"}
         What the inertia adds up, and where centers are: "euclidean", squared distances and means; "manhattan", sums of
         absolute differences and weighted medians of every feature (k-medians); "cosine", ``1 - cos`` and directions of
@@ -86,9 +87,9 @@ def kmeans(
         restarts, fast up to about eight features, for "euclidean" only; an array gives the centers.
     n_init : int or "auto"
         Number of runs from different seeds, of which the one of least inertia is returned. "auto" is 1 for "k-means++"
-        and 10 for the two random ones. Given centers, and "ward", are run once.
+        and 10 for the two random ones. Given centers, and "ward", are run once. R's ``nstart``.
     max_iter : int
-        Most iterations of one run.
+        Most iterations of one run. R's ``iter.max``, which is 10 there.
     tol : float
         A run has converged when the squared movements of all centers add up to no more than `tol` times the mean
         variance of the features. 0 iterates until the centers stand still. The algorithms that move single points take

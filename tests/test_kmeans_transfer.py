@@ -8,8 +8,9 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import run_python
 
-from fastcluster_ext import kmeans
+from fastcluster_ext import _kernels, kmeans
 
 ALGORITHMS = ["hartigan", "hartigan-wong", "macqueen"]
 HARTIGAN = ["hartigan", "hartigan-wong"]
@@ -104,6 +105,26 @@ def test_goes_the_way_of_as_136(n, p, k, start):
         assert result.n_iter == stages
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("most", [3, 12])
+def test_goes_the_way_of_as_136_where_rows_and_distances_are_equal(most):
+    X = whole(2003, 3, seed=most, most=most)
+    labels, centers, stages = reference.hartigan_wong(X, np.unique(X, axis=0)[:9])
+    result = kmeans(X, 9, init=np.unique(X, axis=0)[:9], algorithm="hartigan-wong")
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_allclose(result.centers, centers, rtol=1e-9)
+    assert result.n_iter == stages
+
+
+def test_goes_on_where_r_gives_up():
+    X = np.arange(1.0, 2001.0)[:, np.newaxis]
+    result = kmeans(X, 20, init=X[1999 - 10 * np.arange(20)], algorithm="hartigan-wong")
+    assert FROM_R["line"]["ifault"] == 4  # "Quick-TRANSfer stage steps exceeded maximum"
+    assert result.converged
+    assert result.inertia < 0.9 * FROM_R["line"]["withinss"]
+    assert_no_move_helps(X, result)
+
+
 def test_few_fixtures_are_of_failures_of_r():
     failed = [name for name, case in FROM_R.items() if None in case.values()]
     assert len(failed) <= 2
@@ -193,6 +214,28 @@ def test_threads_and_layout_change_nothing(algorithm, p):
         assert_same_bits(kmeans(other, 11, init=X[:11], algorithm=algorithm, max_iter=6), expected)
 
 
+EVERY_KIND_OF_PROBLEM = """
+import numpy as np
+from fastcluster_ext import kmeans
+
+generator = np.random.default_rng(0)
+for algorithm in ("hartigan", "hartigan-wong", "macqueen"):
+    for n, p, k in ((20_003, 3, 16), (3001, 1, 5), (2005, 9, 40), (901, 2, 300)):
+        X = generator.normal(size=(n, p))
+        for weights in (None, generator.exponential(size=n)):
+            result = kmeans(X, k, init=X[:k], algorithm=algorithm, sample_weight=weights, n_threads=2)
+            print(hash((result.labels.tobytes(), result.centers.tobytes(), result.n_iter)))
+"""
+
+
+def test_every_instruction_set_gives_the_same_bits():
+    changes = {"PYTHONHASHSEED": "0"}
+    found = {
+        run_python(EVERY_KIND_OF_PROBLEM, **changes, **{_kernels.ENVIRONMENT: isa}).stdout for isa in _kernels.built()
+    }
+    assert len(found) == 1
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("n", "p", "k"), [(2000, 2, 6), (30_000, 3, 16)])
@@ -251,6 +294,33 @@ def test_any_small_problem(algorithm, data):
     assert_consistent(X, result, weights)
     if algorithm in HARTIGAN:
         assert_no_move_helps(X, result, weights)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_no_cluster_is_ever_empty(algorithm):
+    generator = np.random.default_rng(0)
+    for _ in range(300):
+        n, p = generator.integers(2, 25), generator.integers(1, 3)
+        X = generator.integers(0, 4, (n, p)).astype(float)
+        distinct = np.unique(X, axis=0)
+        k = generator.integers(1, len(distinct) + 1)
+        init = distinct[generator.choice(len(distinct), k, replace=False)] + generator.choice([0.0, 0.25, 9.0])
+        result = kmeans(X, k, init=init, algorithm=algorithm, max_iter=generator.choice([1, 2, 100]))
+        assert result.sizes.min() > 0
+        if result.converged:
+            assert_consistent(X, result)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_weights_add_up_beyond_32_bits(algorithm):
+    X = whole(300, 2)
+    weights = np.random.default_rng(0).integers(1, 5, len(X)).astype(float)
+    expected = kmeans(X, 7, init=X[:7], algorithm=algorithm, sample_weight=weights)
+    result = kmeans(X, 7, init=X[:7], algorithm=algorithm, sample_weight=weights * 2.0**33)
+    np.testing.assert_array_equal(result.labels, expected.labels)
+    np.testing.assert_array_equal(result.cluster_weights, expected.cluster_weights * 2.0**33)
+    assert result.inertia == expected.inertia * 2.0**33
 
 
 @pytest.mark.kernel

@@ -27,7 +27,19 @@ FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm512_cmp_pd_mask(
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
 }
+/* x where a == b, y elsewhere. */
+FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ), y, x);
+}
+/* Bitwise. */
+FC_INLINE vd vd_and(vd a, vd b) {
+    return _mm512_castsi512_pd(_mm512_and_si512(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+}
+FC_INLINE vd vd_or(vd a, vd b) {
+    return _mm512_castsi512_pd(_mm512_or_si512(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+}
 FC_INLINE vd vd_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+FC_INLINE vd vd_load_i32(const int32_t *p) { return _mm512_cvtepi32_pd(_mm256_loadu_si256((const __m256i *)p)); }
 /* The lanes of `a` where labels[lane] is `label`, 0 elsewhere. */
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m512i wide = _mm512_cvtepi32_epi64(_mm256_loadu_si256((const __m256i *)labels));
@@ -62,7 +74,11 @@ FC_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)); }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_LT_OQ)); }
+FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_EQ_OQ)); }
+FC_INLINE vd vd_and(vd a, vd b) { return _mm256_and_pd(a, b); }
+FC_INLINE vd vd_or(vd a, vd b) { return _mm256_or_pd(a, b); }
 FC_INLINE vd vd_load_f32(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+FC_INLINE vd vd_load_i32(const int32_t *p) { return _mm256_cvtepi32_pd(_mm_loadu_si128((const __m128i *)p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)labels), _mm_set1_epi32(label));
     return _mm256_and_pd(_mm256_castsi256_pd(_mm256_cvtepi32_epi64(same)), a);
@@ -86,7 +102,11 @@ FC_INLINE vd vd_max(vd a, vd b) { return _mm_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmple_pd(a, b)); }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmplt_pd(a, b)); }
+FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmpeq_pd(a, b)); }
+FC_INLINE vd vd_and(vd a, vd b) { return _mm_and_pd(a, b); }
+FC_INLINE vd vd_or(vd a, vd b) { return _mm_or_pd(a, b); }
 FC_INLINE vd vd_load_f32(const float *p) { return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd((const double *)(const void *)p))); }
+FC_INLINE vd vd_load_i32(const int32_t *p) { return _mm_cvtepi32_pd(_mm_loadl_epi64((const __m128i *)p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadl_epi64((const __m128i *)labels), _mm_set1_epi32(label));
     return _mm_and_pd(_mm_castsi128_pd(_mm_cvtepi32_epi64(same)), a);
@@ -113,7 +133,15 @@ FC_INLINE uint32_t vd_at_most(vd a, vd b) {
     return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
 }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return vbslq_f64(vcltq_f64(a, b), x, y); }
+FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return vbslq_f64(vceqq_f64(a, b), x, y); }
+FC_INLINE vd vd_and(vd a, vd b) {
+    return vreinterpretq_f64_u64(vandq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)));
+}
+FC_INLINE vd vd_or(vd a, vd b) {
+    return vreinterpretq_f64_u64(vorrq_u64(vreinterpretq_u64_f64(a), vreinterpretq_u64_f64(b)));
+}
 FC_INLINE vd vd_load_f32(const float *p) { return vcvt_f64_f32(vld1_f32(p)); }
+FC_INLINE vd vd_load_i32(const int32_t *p) { return vcvtq_f64_s64(vmovl_s32(vld1_s32(p))); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const int64x2_t same = vmovl_s32(vreinterpret_s32_u32(vceq_s32(vld1_s32(labels), vdup_n_s32(label))));
     return vreinterpretq_f64_s64(vandq_s64(same, vreinterpretq_s64_f64(a)));
@@ -126,6 +154,7 @@ FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index
 
 #else
 #include <math.h>
+#include <string.h>
 #define VD_LANES 1
 typedef double vd;
 FC_INLINE vd vd_set1(double a) { return a; }
@@ -139,7 +168,25 @@ FC_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
 FC_INLINE vd vd_sqrt(vd a) { return sqrt(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return a <= b; }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return a < b ? x : y; }
+FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return a == b ? x : y; }
+FC_INLINE vd vd_and(vd a, vd b) {
+    int64_t bits, mask;
+    memcpy(&bits, &a, sizeof bits);
+    memcpy(&mask, &b, sizeof mask);
+    bits &= mask;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+FC_INLINE vd vd_or(vd a, vd b) {
+    int64_t bits, more;
+    memcpy(&bits, &a, sizeof bits);
+    memcpy(&more, &b, sizeof more);
+    bits |= more;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
 FC_INLINE vd vd_load_f32(const float *p) { return *p; }
+FC_INLINE vd vd_load_i32(const int32_t *p) { return *p; }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) { return *labels == label ? a : 0.0; }
 FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) { return (void)size, table[*index]; }
 #endif

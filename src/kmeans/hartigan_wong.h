@@ -14,7 +14,8 @@
  * Quick transfers: all threads list the rows that might go before a center has moved further than expected (by its
  * last pass), with their coordinates; passes then go through the list alone, TRANSFER_LANES rows at a time, and only
  * rows that may gain are decided on, one by one. When a center has passed its limit, the list is made again from the
- * next row on. Neither changes a decision or the order of moves.
+ * next row on. While many rows move, a list would soon be void: passes go through all rows.
+ * Neither changes a decision or the order of moves.
  */
 #ifndef FASTCLUSTER_EXT_HARTIGAN_WONG_H
 #define FASTCLUSTER_EXT_HARTIGAN_WONG_H
@@ -28,6 +29,10 @@
 #define WONG_REACH 8
 /* in which a center that stands still may begin to move, by this share of what the fastest does. */
 #define WONG_FLOOR 0.1
+/* No list is made of a larger share of the rows than this. */
+#define WONG_DENSE 0.5
+/* Nor after a pass in which one of so many rows moved, or the first of a stage: too many could be on it. */
+#define WONG_MANY 100
 /* It is made anew when it has become as much too long, and has been gone through for as many rows as there are. */
 #define WONG_SHORTER 4
 #define WONG_VISITS 4
@@ -59,18 +64,21 @@ typedef struct {
     double least_gain;     /* 1 + the share of the loss that a quick transfer must win; more than 1 in endless stages */
     /* The list: of rows [first, last), the only ones that may make a quick transfer while the clock of each cluster is
      * within its limit. */
-    char *list;            /* capacity / TRANSFER_LANES x wong_rows */
+    char *list;            /* capacity / TRANSFER_LANES x wong_rows, and one for rows that are not listed */
     size_t rows_bytes;     /* of a wong_rows */
     ptrdiff_t n_listed, capacity, first, last;
     ptrdiff_t visited;     /* rows since the list was made */
     ptrdiff_t *counts;     /* chunks + 1: how many rows of a chunk are listed, then how many before it */
     ptrdiff_t at;          /* rows before it have had their turn in this pass */
-    double *began, *advance; /* k: clocks at the beginning of this pass, and how far they went in the last */
+    ptrdiff_t transfers;   /* of this pass, or the last */
+    double *began, *advance; /* k: clocks at the beginning of this pass, and how far they went in it or the last */
     double *reach;         /* k: how far the list is good, from its beginning, */
     double *limit;         /* padded: and until which clocks */
     int32_t *were;         /* seconds of the rows from `looked_from` on, before they were looked at ahead */
     ptrdiff_t looked_from; /* -1: none were */
     double *table;         /* (p + 1) x padded: the centers by column, and the sizes of their clusters */
+    double *names;         /* padded: 0, 1, ... */
+    double *join, *leave;  /* k: what squared distances are multiplied by, where many points move */
 } wong_state;
 
 /* weighted: whether there are weights. */
@@ -90,9 +98,9 @@ static inline ptrdiff_t wong_chunks(ptrdiff_t n) { return (n + WONG_CHUNK - 1) /
 /* block: rows that are looked at ahead at most. */
 static inline size_t wong_bytes(ptrdiff_t n, ptrdiff_t k, ptrdiff_t p, int weighted, ptrdiff_t block) {
     const size_t padded = (size_t)(transfer_packs(k) * TRANSFER_LANES);
-    return (size_t)(wong_capacity(n, p, weighted) / TRANSFER_LANES) * wong_rows_bytes(p, weighted) +
-           padded * ((size_t)p + 2) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
-           (size_t)k * (3 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t)) +
+    return (size_t)(wong_capacity(n, p, weighted) / TRANSFER_LANES + 1) * wong_rows_bytes(p, weighted) +
+           padded * ((size_t)p + 3) * sizeof(double) + (size_t)(wong_chunks(n) + 1) * sizeof(ptrdiff_t) +
+           (size_t)k * (5 * sizeof(double) + 2 * sizeof(ptrdiff_t) + sizeof(int32_t)) +
            (size_t)block * sizeof(int32_t);
 }
 
@@ -102,11 +110,14 @@ static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdif
     wong->rows_bytes = wong_rows_bytes(p, weighted);
     wong->table = (double *)memory;
     wong->limit = wong->table + (p + 1) * padded;
-    wong->list = (char *)(wong->limit + padded);
-    wong->began = (double *)(wong->list + (size_t)(wong->capacity / TRANSFER_LANES) * wong->rows_bytes);
+    wong->names = wong->limit + padded;
+    wong->list = (char *)(wong->names + padded);
+    wong->began = (double *)(wong->list + (size_t)(wong->capacity / TRANSFER_LANES + 1) * wong->rows_bytes);
     wong->advance = wong->began + k;
     wong->reach = wong->advance + k;
-    wong->counts = (ptrdiff_t *)(wong->reach + k);
+    wong->join = wong->reach + k;
+    wong->leave = wong->join + k;
+    wong->counts = (ptrdiff_t *)(wong->leave + k);
     wong->updated = wong->counts + wong_chunks(n) + 1;
     wong->live_until = wong->updated + k;
     wong->was_quick = (int32_t *)(wong->live_until + k);
@@ -114,7 +125,13 @@ static inline void wong_place(wong_state *wong, ptrdiff_t n, ptrdiff_t k, ptrdif
 }
 
 static inline void wong_begin(const transfers *t, wong_state *wong) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
     wong->looked_from = -1;
+    for (ptrdiff_t v = 0; v < (t->p + 1) * padded; v++) wong->table[v] = 0;
+    for (ptrdiff_t j = 0; j < padded; j++) {
+        wong->names[j] = (double)j;
+        wong->limit[j] = 0;
+    }
     for (ptrdiff_t j = 0; j < t->k; j++) {
         wong->updated[j] = wong->live_until[j] = 0;
         wong->was_quick[j] = 1;
@@ -127,17 +144,15 @@ static inline void wong_begin_optimal(const transfers *t, wong_state *wong) {
         wong->updated[j] = 0;
         if (wong->was_quick[j]) wong->live_until[j] = t->points.n_rows + 1;
     }
-    memcpy(wong->began, t->clocks, (size_t)t->k * sizeof(double));
 }
 
 static inline void wong_begin_quick(const transfers *t, wong_state *wong) {
     for (ptrdiff_t j = 0; j < t->k; j++) {
         wong->was_quick[j] = 0;
         wong->live_until[j] -= t->points.n_rows;
-        /* A first guess: as far as in the optimal-transfer stage. */
-        wong->advance[j] = fabs(t->clocks[j] - wong->began[j]);
     }
     wong->idle = 0;
+    wong->transfers = t->points.n_rows;
     wong->least_gain = 1;
     wong->last = 0;
 }
@@ -382,63 +397,31 @@ FC_INLINE wong_rows *wong_rows_at(const wong_state *wong, ptrdiff_t entry) {
 }
 
 /* Which of the `count` rows from `at` on may leave for their second clusters before the clocks have passed their
- * limits? A bit for each. */
-FC_INLINE uint32_t wong_near(const transfers *t, const wong_state *wong, ptrdiff_t at, ptrdiff_t count) {
+ * limits? A bit for each. limits: padded. */
+FC_INLINE uint32_t wong_near(const transfers *t, const double *limits, ptrdiff_t at, ptrdiff_t count) {
     const ptrdiff_t padded = t->packs * TRANSFER_LANES;
     uint32_t near = 0;
     if (count < TRANSFER_LANES) {
         for (ptrdiff_t l = 0; l < count; l++) {
-            const double limit = wong->limit[t->labels[at + l]] + wong->limit[t->seconds[at + l]];
+            const double limit = limits[t->labels[at + l]] + limits[t->seconds[at + l]];
             near |= (uint32_t)!(t->pair[at + l] > limit) << l;
         }
         return near;
     }
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
         const vd pair = vd_load(t->pair + at + l);
-        const vd limit = vd_add(vd_lookup(wong->limit, padded, t->labels + at + l),
-                                vd_lookup(wong->limit, padded, t->seconds + at + l));
+        const vd limit = vd_add(vd_lookup(limits, padded, t->labels + at + l),
+                                vd_lookup(limits, padded, t->seconds + at + l));
         /* What is not a number may always leave. */
         near |= ((vd_at_most(pair, limit) | ~vd_at_most(limit, pair)) & ((1u << VD_LANES) - 1)) << l;
     }
     return near;
 }
 
-/* The list's first step, for all chunks from row `first` on: how many rows of a chunk belong on the list? */
-static inline void wong_count(const transfers *t, const wong_state *wong, ptrdiff_t chunk) {
-    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
-    const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
-    ptrdiff_t count = 0;
-    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
-        count += __builtin_popcount(wong_near(t, wong, at, stop - at));
-    }
-    wong->counts[chunk] = count;
-}
-
-FC_INLINE ptrdiff_t wong_whole(ptrdiff_t count) {
-    return (count + TRANSFER_LANES - 1) / TRANSFER_LANES * TRANSFER_LANES;
-}
-
-/* The second step: counts become places, and the list ends before the chunk it has no room for. */
-static inline void wong_lay_out(const transfers *t, wong_state *wong) {
-    const ptrdiff_t n = t->points.n_rows, chunks = wong_chunks(n);
-    ptrdiff_t place = 0, chunk = wong->first / WONG_CHUNK;
-    for (; chunk < chunks && place + wong_whole(wong->counts[chunk]) <= wong->capacity; chunk++) {
-        /* Whole blocks, so that each is put by one thread. */
-        const ptrdiff_t count = wong_whole(wong->counts[chunk]);
-        if ((chunk + 1) * WONG_CHUNK - wong->first > WONG_SPAN) break;
-        wong->counts[chunk] = place;
-        place += count;
-    }
-    wong->counts[chunk] = wong->n_listed = place;
-    wong->last = chunk < chunks ? chunk * WONG_CHUNK : n;
-    wong->visited = 0;
-}
-
-/* New bounds of eight listed rows on leaving for their second clusters. p: t->p. */
-FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wong_rows *rows, const double *weights,
-                            ptrdiff_t p, double *pair) {
+/* New bounds of eight rows on leaving for their second clusters. p: t->p. */
+FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const double *columns, const int32_t *own,
+                            const int32_t *second, const double *weights, ptrdiff_t p, double *pair) {
     const ptrdiff_t padded = t->packs * TRANSFER_LANES;
-    const int32_t *own = rows->own, *second = rows->second;
     double left[TRANSFER_LANES], joined[TRANSFER_LANES], gain[TRANSFER_LANES], loss[TRANSFER_LANES];
     double since[TRANSFER_LANES];
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l += VD_LANES) {
@@ -446,7 +429,7 @@ FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wo
         const double *table = wong->table;
         vd to_own = vd_set1(0), to_second = to_own;
         for (ptrdiff_t i = 0; i < p; i++, table += padded) {
-            const vd x = vd_load(rows->columns + i * TRANSFER_LANES + l);
+            const vd x = vd_load(columns + i * TRANSFER_LANES + l);
             const vd a = vd_sub(x, vd_lookup(table, padded, own + l));
             const vd b = vd_sub(x, vd_lookup(table, padded, second + l));
             to_own = vd_add(to_own, vd_mul(a, a));
@@ -464,33 +447,111 @@ FC_INLINE void wong_pairs_p(const transfers *t, const wong_state *wong, const wo
     }
 }
 
-/* Eight rows, of which `count` matter, to a block of the list; sets their bounds anew. */
-static inline void wong_put(transfers *t, const wong_state *wong, wong_rows *rows, const ptrdiff_t *ats,
-                            ptrdiff_t count, transfer_scratch *scratch) {
-    const ptrdiff_t p = t->p;
+/* New bounds for eight rows, of which `count` matter; returns how many of those may still leave. */
+static inline ptrdiff_t wong_refresh(transfers *t, const wong_state *wong, const ptrdiff_t *ats, ptrdiff_t count,
+                                     transfer_scratch *scratch) {
     double weights[TRANSFER_LANES], pair[TRANSFER_LANES];
+    int32_t own[TRANSFER_LANES], second[TRANSFER_LANES];
+    ptrdiff_t all[TRANSFER_LANES], near = 0;
+    for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
+        all[l] = ats[l < count ? l : 0];
+        weights[l] = transfer_weight(t, all[l]);
+    }
+    transfer_gather_labels(t->labels, all, own);
+    transfer_gather_labels(t->seconds, all, second);
+    transfer_gather(t, all, scratch->columns, scratch);
+    if (t->p == 3) wong_pairs_p(t, wong, scratch->columns, own, second, weights, 3, pair);
+    else wong_pairs_p(t, wong, scratch->columns, own, second, weights, t->p, pair);
+    for (ptrdiff_t l = 0; l < count; l++) {
+        t->pair[all[l]] = pair[l];
+        near += !(pair[l] > wong->limit[own[l]] + wong->limit[second[l]]);
+    }
+    return near;
+}
+
+/* The list's first step, for all chunks from row `first` on: how many rows of a chunk belong on the list? Their bounds,
+ * and those of rows that do not as it turns out, are new. */
+static inline void wong_count(transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+    const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
+    const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
+    ptrdiff_t ats[2 * TRANSFER_LANES], waiting = 0, count = 0;
+    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
+        for (uint32_t near = wong_near(t, wong->limit, at, stop - at); near; near &= near - 1) {
+            ats[waiting++] = at + __builtin_ctz(near);
+        }
+        if (waiting < TRANSFER_LANES) continue;
+        count += wong_refresh(t, wong, ats, TRANSFER_LANES, scratch);
+        waiting -= TRANSFER_LANES;
+        memcpy(ats, ats + TRANSFER_LANES, TRANSFER_LANES * sizeof(ptrdiff_t));
+    }
+    if (waiting > 0) count += wong_refresh(t, wong, ats, waiting, scratch);
+    wong->counts[chunk] = count;
+}
+
+FC_INLINE ptrdiff_t wong_whole(ptrdiff_t count) {
+    return (count + TRANSFER_LANES - 1) / TRANSFER_LANES * TRANSFER_LANES;
+}
+
+/* The second step: counts become places, and the list ends before the chunk it has no room for. Returns whether a list
+ * is worth its making, which is more work than to go through all rows once. */
+static inline int wong_lay_out(const transfers *t, wong_state *wong) {
+    const ptrdiff_t n = t->points.n_rows, chunks = wong_chunks(n);
+    ptrdiff_t place = 0, chunk = wong->first / WONG_CHUNK;
+    ptrdiff_t rows = 0;
+    for (ptrdiff_t c = chunk; c < chunks; c++) rows += wong->counts[c];
+    if ((double)rows > WONG_DENSE * (double)(n - wong->first)) return 0;
+    for (; chunk < chunks && place + wong_whole(wong->counts[chunk]) <= wong->capacity; chunk++) {
+        /* Whole blocks, so that each is put by one thread. */
+        const ptrdiff_t count = wong_whole(wong->counts[chunk]);
+        if ((chunk + 1) * WONG_CHUNK - wong->first > WONG_SPAN) break;
+        wong->counts[chunk] = place;
+        place += count;
+    }
+    wong->counts[chunk] = wong->n_listed = place;
+    wong->last = chunk < chunks ? chunk * WONG_CHUNK : n;
+    wong->visited = 0;
+    return 1;
+}
+
+/* Eight rows, of which `count` matter, to a block of the list. */
+static inline void wong_put(const transfers *t, const wong_state *wong, wong_rows *rows, const ptrdiff_t *ats,
+                            ptrdiff_t count, transfer_scratch *scratch) {
     ptrdiff_t all[TRANSFER_LANES];
     for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) {
         all[l] = ats[l < count ? l : 0];
         rows->row[l] = l < count ? (uint32_t)(all[l] - wong->first) : WONG_NO_ROW;
-        rows->own[l] = t->labels[all[l]];
-        rows->second[l] = t->seconds[all[l]];
-        weights[l] = transfer_weight(t, all[l]);
+        if (t->weights) rows->columns[t->p * TRANSFER_LANES + l] = t->weights[all[l]];
     }
+    transfer_gather_labels(t->labels, all, rows->own);
+    transfer_gather_labels(t->seconds, all, rows->second);
     transfer_gather(t, all, rows->columns, scratch);
-    if (t->weights) memcpy(rows->columns + p * TRANSFER_LANES, weights, sizeof weights);
-    if (p == 3) wong_pairs_p(t, wong, rows, weights, 3, pair);
-    else wong_pairs_p(t, wong, rows, weights, p, pair);
-    for (ptrdiff_t l = 0; l < count; l++) t->pair[all[l]] = pair[l];
+}
+
+/* Rows [start, start + count) to a block. */
+FC_INLINE void wong_put_block(const transfers *t, const wong_state *wong, wong_rows *rows, ptrdiff_t start,
+                              ptrdiff_t count, transfer_scratch *scratch) {
+    if (count < TRANSFER_LANES) {
+        ptrdiff_t ats[TRANSFER_LANES];
+        for (ptrdiff_t l = 0; l < count; l++) ats[l] = start + l;
+        wong_put(t, wong, rows, ats, count, scratch);
+        return;
+    }
+    for (uint32_t l = 0; l < TRANSFER_LANES; l++) rows->row[l] = (uint32_t)(start - wong->first) + l;
+    *(transfer_labels *)rows->own = *(const transfer_labels *)(t->labels + start);
+    *(transfer_labels *)rows->second = *(const transfer_labels *)(t->seconds + start);
+    transfer_columns(t, start, count, rows->columns);
+    if (t->weights) {
+        memcpy(rows->columns + t->p * TRANSFER_LANES, t->weights + start, TRANSFER_LANES * sizeof(double));
+    }
 }
 
 /* The third step, for all chunks with places: put rows there. */
-static inline void wong_fill(transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
+static inline void wong_fill(const transfers *t, const wong_state *wong, ptrdiff_t chunk, transfer_scratch *scratch) {
     const ptrdiff_t begin = chunk * WONG_CHUNK, end = begin + WONG_CHUNK, n = t->points.n_rows;
     const ptrdiff_t start = begin > wong->first ? begin : wong->first, stop = end < n ? end : n;
     ptrdiff_t ats[2 * TRANSFER_LANES], waiting = 0, place = wong->counts[chunk];
     for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
-        for (uint32_t near = wong_near(t, wong, at, stop - at); near; near &= near - 1) {
+        for (uint32_t near = wong_near(t, wong->limit, at, stop - at); near; near &= near - 1) {
             ats[waiting++] = at + __builtin_ctz(near);
         }
         if (waiting < TRANSFER_LANES) continue;
@@ -502,12 +563,16 @@ static inline void wong_fill(transfers *t, const wong_state *wong, ptrdiff_t chu
     if (waiting > 0) wong_put(t, wong, wong_rows_at(wong, place), ats, waiting, scratch);
 }
 
-/* Cluster j as it is now, to the table. */
-static inline void wong_tabulate(const transfers *t, wong_state *wong, ptrdiff_t j) {
-    const ptrdiff_t padded = t->packs * TRANSFER_LANES;
+/* Cluster j as it is now, to the table: by whole vectors, as they are soon read again. */
+FC_INLINE void wong_tabulate(const transfers *t, wong_state *wong, ptrdiff_t j) {
+    const ptrdiff_t padded = t->packs * TRANSFER_LANES, from = j - j % VD_LANES;
     const double *center = transfer_center(t, t->centers, j);
-    for (ptrdiff_t i = 0; i < t->p; i++) wong->table[i * padded + j] = center[i * TRANSFER_LANES];
-    wong->table[t->p * padded + j] = t->sizes[j];
+    double *table = wong->table + from;
+    const vd names = vd_load(wong->names + from), name = vd_set1((double)j);
+    for (ptrdiff_t i = 0; i < t->p; i++, table += padded) {
+        vd_store(table, vd_if_equal(names, name, vd_set1(center[i * TRANSFER_LANES]), vd_load(table)));
+    }
+    vd_store(table, vd_if_equal(names, name, vd_set1(t->sizes[j]), vd_load(table)));
 }
 
 /* Which of eight listed rows may gain by going to their second cluster? p: t->p. */
@@ -546,9 +611,10 @@ FC_INLINE int wong_gains(double left, double n1, double joined, double n2, doubl
     return joined * least_gain < left * transfer_gain(n1, w) / transfer_loss(n2, w);
 }
 
-/* A quick transfer of a listed row, if it gains by one. Returns whether it does. */
-static inline int wong_quick_transfer(transfers *t, wong_state *wong, wong_rows *rows, int l, ptrdiff_t before,
-                                      transfer_scratch *scratch) {
+/* A quick transfer of row l, if it gains by one. Returns whether it does; `rows` are left as they are. bounded: whether
+ * bounds are kept up. */
+FC_INLINE int wong_quick_transfer(transfers *t, wong_state *wong, const wong_rows *rows, int l, ptrdiff_t before,
+                                  int bounded, transfer_scratch *scratch) {
     const ptrdiff_t at = wong->first + rows->row[l], own = rows->own[l], to = rows->second[l];
     double *row = scratch->row;
     const ptrdiff_t step = before + at + 1;
@@ -561,15 +627,16 @@ static inline int wong_quick_transfer(transfers *t, wong_state *wong, wong_rows 
     for (ptrdiff_t i = 0; i < t->p; i++) row[i] = rows->columns[i * TRANSFER_LANES + l];
     const double w = t->weights ? rows->columns[t->p * TRANSFER_LANES + l] : 1;
     const double left = transfer_distance(t, row, own), joined = transfer_distance(t, row, to);
-    if (!transfer_free(t, own, w)) return 0;
+    if (!(w > 0) || !transfer_free(t, own, w)) return 0;
     if (!wong_gains(left, t->sizes[own], joined, t->sizes[to], w, wong->least_gain)) return 0;
-    if (transfer_move(t, at, row, w, own, to, scratch)) wong->limit[own] = -INFINITY;
-    t->seconds[at] = rows->second[l] = (int32_t)own;
-    rows->own[l] = (int32_t)to;
+    if (!bounded) transfer_shift(t, at, row, w, own, to, scratch);
+    else if (transfer_move(t, at, row, w, own, to, scratch)) wong->limit[own] = -INFINITY;
+    t->seconds[at] = (int32_t)own;
     wong_tabulate(t, wong, own);
     wong_tabulate(t, wong, to);
     wong->updated[own] = wong->updated[to] = step + t->points.n_rows;
     wong->was_quick[own] = wong->was_quick[to] = 1;
+    wong->transfers++;
     wong->quiet = 0;
     wong->idle = -1 - at;
     return 1;
@@ -583,18 +650,49 @@ static inline void wong_quick(transfers *t, wong_state *wong, ptrdiff_t before, 
         for (uint32_t gainers = wong_gainers(t, wong, rows); gainers & behind;) {
             const int l = __builtin_ctz(gainers & behind);
             behind = ~1u << l;
-            if (rows->row[l] == WONG_NO_ROW || !wong_quick_transfer(t, wong, rows, l, before, scratch)) continue;
-            const ptrdiff_t own = rows->own[l], was = rows->second[l];
-            if (!(t->clocks[own] <= wong->limit[own]) || !(t->clocks[was] <= wong->limit[was])) {
+            if (rows->row[l] == WONG_NO_ROW || !wong_quick_transfer(t, wong, rows, l, before, 1, scratch)) continue;
+            const int32_t own = rows->own[l], to = rows->second[l];
+            /* First read, then write: parts of a vector cannot be stored and soon be read as a whole. */
+            gainers = wong_gainers(t, wong, rows);
+            rows->own[l] = to;
+            rows->second[l] = own;
+            if (!(t->clocks[own] <= wong->limit[own]) || !(t->clocks[to] <= wong->limit[to])) {
                 wong->at = wong->first + rows->row[l] + 1;
                 wong->visited += place;
                 return;
             }
-            gainers = wong_gainers(t, wong, rows);
         }
     }
     wong->visited += wong->n_listed;
     wong->at = wong->last;
+}
+
+/* Quick transfers of rows [start, stop), in order, without a list. Where many rows move, all are looked at, and what
+ * concerns bounds waits until the end. Returns how many moved. */
+static inline ptrdiff_t wong_quick_rows(transfers *t, wong_state *wong, ptrdiff_t start, ptrdiff_t stop,
+                                        ptrdiff_t before, int many, transfer_scratch *scratch) {
+    const ptrdiff_t transfers_before = wong->transfers;
+    wong_rows *rows = wong_rows_at(wong, wong->capacity);
+    wong->first = start;
+    wong->last = 0;
+    for (ptrdiff_t at = start; at < stop; at += TRANSFER_LANES) {
+        const ptrdiff_t count = stop - at < TRANSFER_LANES ? stop - at : TRANSFER_LANES;
+        uint32_t turns = (1u << count) - 1;
+        if (!many && !wong_near(t, t->clocks, at, count)) continue;
+        transfer_prefetch(t, at + TRANSFER_AHEAD);
+        wong_put_block(t, wong, rows, at, count, scratch);
+        for (uint32_t gainers = wong_gainers(t, wong, rows); gainers & turns;) {
+            const int l = __builtin_ctz(gainers & turns);
+            turns &= ~1u << l;
+            if (many ? wong_quick_transfer(t, wong, rows, l, before, 0, scratch)
+                     : wong_quick_transfer(t, wong, rows, l, before, 1, scratch)) {
+                gainers = wong_gainers(t, wong, rows);
+            }
+        }
+    }
+    if (many) transfer_catch_up(t);
+    wong->at = stop;
+    return wong->transfers - transfers_before;
 }
 
 /* Is the list, from the first row on, good for another pass, and not too long? */
@@ -616,18 +714,24 @@ static inline void wong_set_limits(const transfers *t, wong_state *wong, ptrdiff
     }
 }
 
-/* Begin a pass of quick transfers over the data. Returns whether a list is needed. */
+/* How a pass of quick transfers goes on: with the list; with another one; without. */
+enum { WONG_LISTED, WONG_LIST, WONG_ROWS };
+
+/* Begin a pass of quick transfers over the data. */
 static inline int wong_begin_pass(transfers *t, wong_state *wong) {
     double most = 0;
     transfer_new_epoch(t);
     memcpy(wong->began, t->clocks, (size_t)t->k * sizeof(double));
     for (ptrdiff_t j = 0; j < t->k; j++) wong_tabulate(t, wong, j);
     wong->at = 0;
-    if (wong_listed(t, wong)) return 0;
+    const ptrdiff_t transfers_before = wong->transfers;
+    wong->transfers = 0;
+    if (wong_listed(t, wong)) return WONG_LISTED;
+    if (transfers_before > t->points.n_rows / WONG_MANY) return WONG_ROWS;
     for (ptrdiff_t j = 0; j < t->k; j++) most = wong->advance[j] > most ? wong->advance[j] : most;
     for (ptrdiff_t j = 0; j < t->k; j++) wong->reach[j] = WONG_REACH * (wong->advance[j] + WONG_FLOOR * most);
     wong_set_limits(t, wong, 0);
-    return 1;
+    return WONG_LIST;
 }
 
 /* Go on with a pass for which the list was too short, or not good enough. */

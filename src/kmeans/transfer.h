@@ -26,16 +26,22 @@
 #define TRANSFER_LANES 8
 #define TRANSFER_PACKS 4 /* packs that share one pass over a row */
 #define TRANSFER_ABREAST 4 /* centers that share one pass over a block of rows */
+#define TRANSFER_AHEAD 256 /* rows that memory is asked for ahead of their turn */
 #define TRANSFER_GROUP 32 /* bounds that are looked at together */
 /* Distances are known to better than 2 (p + 2) 2^-53 of themselves: far below this for any p that fits in memory. */
 #define TRANSFER_MARGIN 1e-9
-/* Bounds hold until a cluster is smaller by this factor. */
+/* Bounds hold until a cluster is smaller by this factor; a large one's until it has less than this share of the mean
+ * cluster's weight, or than so many points, whichever comes first: that costs little, and bounds are dropped less often.
+ */
 #define TRANSFER_SHRINK 2.0
+#define TRANSFER_SMALL 0.0625
+#define TRANSFER_MANY 10000
 /* A cluster that loses more than this share of its weight at once gets its center from its points again, as what is
  * left of the running mean is then mostly rounding. */
 #define TRANSFER_MOST_LOST 0.75
 
 typedef double transfer_vector __attribute__((vector_size(8 * TRANSFER_LANES), aligned(8)));
+typedef int32_t transfer_labels __attribute__((vector_size(4 * TRANSFER_LANES), aligned(4)));
 
 typedef struct {
     matrix points;
@@ -156,14 +162,24 @@ static inline void transfer_distances(const transfers *t, const double *restrict
     }
 }
 
+/* What is soon read of eight rows from `at` on, which may be behind the last. Wider rows are left to the processor. */
+FC_INLINE void transfer_prefetch(const transfers *t, ptrdiff_t at) {
+    const ptrdiff_t bytes = TRANSFER_LANES * t->points.row_stride;
+    const char *rows = t->points.data + at * t->points.row_stride;
+    __builtin_prefetch(t->labels + at);
+    __builtin_prefetch(t->seconds + at);
+    for (ptrdiff_t line = 0; line < (bytes <= 512 ? bytes : 0); line += 64) __builtin_prefetch(rows + line);
+}
+
 /* Rows [start, start + count) to `columns`, whose other lanes are left as they are. */
 static inline void transfer_columns(const transfers *t, ptrdiff_t start, ptrdiff_t count, double *columns) {
     const matrix *x = &t->points;
     if (count == TRANSFER_LANES && t->p == 3 && x->dtype == MATRIX_FLOAT64 && x->column_stride == sizeof(double) &&
         x->row_stride == 3 * sizeof(double)) {
-        const double *rows = (const double *)(x->data + start * x->row_stride);
-        for (ptrdiff_t i = 0; i < 3; i++) {
-            for (ptrdiff_t l = 0; l < TRANSFER_LANES; l++) columns[i * TRANSFER_LANES + l] = rows[3 * l + i];
+        const double *r = (const double *)(x->data + start * x->row_stride);
+        for (ptrdiff_t i = 0; i < 3; i++, r++, columns += TRANSFER_LANES) {
+            /* In registers: parts of a vector cannot be stored and soon be read as a whole. */
+            *(transfer_vector *)columns = (transfer_vector){r[0], r[3], r[6], r[9], r[12], r[15], r[18], r[21]};
         }
         return;
     }
@@ -176,7 +192,7 @@ FC_INLINE void transfer_gather(const transfers *t, const ptrdiff_t *ats, double 
         const double *rows[TRANSFER_LANES];
         for (int l = 0; l < TRANSFER_LANES; l++) rows[l] = transfer_row(t, ats[l], scratch);
         for (ptrdiff_t i = 0; i < t->p; i++) {
-            /* In registers: parts of a vector cannot be stored and soon be read as a whole. */
+            /* In registers, as in transfer_columns. */
             *(transfer_vector *)(columns + i * TRANSFER_LANES) = (transfer_vector){
                 rows[0][i], rows[1][i], rows[2][i], rows[3][i], rows[4][i], rows[5][i], rows[6][i], rows[7][i]};
         }
@@ -186,6 +202,13 @@ FC_INLINE void transfer_gather(const transfers *t, const ptrdiff_t *ats, double 
         const double *row = transfer_row(t, ats[l], scratch);
         for (ptrdiff_t i = 0; i < t->p; i++) columns[i * TRANSFER_LANES + l] = row[i];
     }
+}
+
+/* The labels, or seconds, of eight rows from anywhere. */
+FC_INLINE void transfer_gather_labels(const int32_t *labels, const ptrdiff_t *ats, int32_t *gathered) {
+    *(transfer_labels *)gathered =
+        (transfer_labels){labels[ats[0]], labels[ats[1]], labels[ats[2]], labels[ats[3]],
+                          labels[ats[4]], labels[ats[5]], labels[ats[6]], labels[ats[7]]};
 }
 
 /* Squared distances of the rows in `columns` to TRANSFER_ABREAST centers from j on: center by center, row by row. */
@@ -226,7 +249,7 @@ static inline void transfer_block_again(const transfers *t, ptrdiff_t j, transfe
 /* Of each row of a block, its squared distance to one center. */
 FC_INLINE void transfer_block_pick(const transfer_scratch *scratch, const int32_t *centers, double *squared) {
     const double *from = scratch->block_squared;
-    /* In registers, as in transfer_gather. */
+    /* In registers, as in transfer_columns. */
     *(transfer_vector *)squared = (transfer_vector){
         from[centers[0] * TRANSFER_LANES], from[centers[1] * TRANSFER_LANES + 1],
         from[centers[2] * TRANSFER_LANES + 2], from[centers[3] * TRANSFER_LANES + 3],
@@ -309,9 +332,10 @@ FC_INLINE void transfer_set_clock(transfers *t, ptrdiff_t j) {
 
 /* Bounds, at most and at least, of the square roots of gain and loss of a point of weight w in a cluster of which it is
  * at most the share r: by series where r is small, as divisions and roots take most of the time of a bound.
- * 1 / (1 - r) <= 1 + r + 2 r^2 <= (1 + r / 2 + r^2)^2 where r <= 1 / 2; 1 / (1 + r) >= (1 - r / 2)^2 where r <= 3. */
+ * 1 / (1 - r) <= 1 + r + 2 r^2 <= (1 + r / 2 + r^2)^2 where r <= 1 / 2; 1 / (1 + r) >= (1 - r / 2)^2 where r <= 3. No
+ * root even elsewhere: where a vector is computed, it would be computed for all. */
 FC_INLINE double transfer_most_gain(double r) { return r <= 0.5 ? 1 + r * (0.5 + r) : INFINITY; }
-FC_INLINE double transfer_least_loss(double r) { return r <= 0.5 ? 1 - 0.5 * r : sqrt(1 / (1 + r)) * (1 - 1e-15); }
+FC_INLINE double transfer_least_loss(double r) { return r <= 2 ? 1 - 0.5 * r : 0; }
 
 /* How far may two centers move, together, while a * own <= b * other, of the distances to them? a >= 1 >= b; so much
  * that a (own + e1) <= b (other - e2) is certain, with 1 / a >= 2 - a. Never, if a is infinite. */
@@ -327,9 +351,14 @@ static inline void transfer_forget(transfers *t) {
 }
 
 static inline void transfer_set_shares(transfers *t) {
+    const double n = (double)t->points.n_rows, k = (double)t->k;
+    double total = 0;
+    for (ptrdiff_t j = 0; j < t->k; j++) total += t->sizes[j];
+    const double small = k / TRANSFER_SMALL < n / TRANSFER_MANY ? k / TRANSFER_SMALL : n / TRANSFER_MANY;
     t->shares[t->k] = 0;
     for (ptrdiff_t j = 0; j < t->k; j++) {
-        t->shares[j] = TRANSFER_SHRINK / t->sizes[j];
+        const double share = TRANSFER_SHRINK / t->sizes[j];
+        t->shares[j] = share > small / total ? share : small / total;
         if (t->shares[j] > t->shares[t->k]) t->shares[t->k] = t->shares[j];
     }
     transfer_forget(t);
@@ -410,10 +439,10 @@ static inline void transfer_add_up(transfers *t, ptrdiff_t j, transfer_scratch *
     t->sizes[j] = size;
 }
 
-/* Point `at`, of weight w, whose coordinates are `row`, leaves its cluster for another; centers follow. Returns whether
- * this has made a cluster so small that all bounds were dropped. */
-static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, double w, ptrdiff_t from, ptrdiff_t to,
-                                transfer_scratch *scratch) {
+/* Point `at`, of weight w, whose coordinates are `row`, leaves its cluster for another; centers follow. Until
+ * `transfer_catch_up`, bounds tell nothing. */
+FC_INLINE void transfer_shift(transfers *t, ptrdiff_t at, const double *row, double w, ptrdiff_t from, ptrdiff_t to,
+                              transfer_scratch *scratch) {
     const double n1 = t->sizes[from], n2 = t->sizes[to];
     double *left = transfer_center(t, t->centers, from), *joined = transfer_center(t, t->centers, to);
     for (ptrdiff_t i = 0; i < t->p; i++) {
@@ -425,13 +454,29 @@ static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, d
     t->counts[from]--;
     t->counts[to]++;
     t->labels[at] = (int32_t)to;
+    t->stay[at] = t->pair[at] = -INFINITY;
     if (w > TRANSFER_MOST_LOST * n1) transfer_add_up(t, from, scratch);
+}
+
+/* The same, and bounds tell the truth at once. Returns whether a cluster is so small now that all were dropped. */
+static inline int transfer_move(transfers *t, ptrdiff_t at, const double *row, double w, ptrdiff_t from, ptrdiff_t to,
+                                transfer_scratch *scratch) {
+    transfer_shift(t, at, row, w, from, to, scratch);
     transfer_note_movement(t, from);
     transfer_note_movement(t, to);
-    t->stay[at] = t->pair[at] = -INFINITY;
     if (t->sizes[from] * t->shares[from] >= 1) return 0;
     transfer_set_shares(t);
     return 1;
+}
+
+/* After shifts: note how centers have moved, and drop all bounds if a cluster is too small for them. */
+static inline void transfer_catch_up(transfers *t) {
+    int small = 0;
+    for (ptrdiff_t j = 0; j < t->k; j++) {
+        transfer_note_movement(t, j);
+        small |= !(t->sizes[j] * t->shares[j] >= 1);
+    }
+    if (small) transfer_set_shares(t);
 }
 
 /* The two nearest centers of rows [start, stop), ties to the lowest index. start: a multiple of TRANSFER_LANES. */

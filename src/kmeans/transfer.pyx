@@ -3,6 +3,8 @@
 Points are taken in order, and centers follow at once, so an iteration is serial by its nature. It is made fast by
 skipping: a bound tells of most points, without looking at them, that nothing has changed for them (transfer.h). Bounds
 are found by all threads, a block of rows at a time, before the block is gone through in order; they decide nothing.
+Where Hartigan and Wong's algorithm moves many points, none is skipped, and what moves a point is kept short
+(wong_busy.h).
 
 Cost: O(n) for what is skipped, O(k p) for a point that is looked at; 24 bytes a point and O(k p) of memory, and for
 Hartigan and Wong's algorithm 6 to 10 + 4 p bytes a point, at most 65 MB.
@@ -60,6 +62,8 @@ cdef extern from "kmeans/hartigan.h" nogil:
 cdef extern from "kmeans/hartigan_wong.h" nogil:
     enum:
         WONG_CHUNK
+        WONG_LIST
+        WONG_ROWS
     ctypedef struct wong_state:
         ptrdiff_t quiet
         ptrdiff_t idle
@@ -78,13 +82,21 @@ cdef extern from "kmeans/hartigan_wong.h" nogil:
                    transfer_scratch* scratch) noexcept
     ptrdiff_t wong_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
                            transfer_scratch* scratch) noexcept
-    bint wong_begin_pass(transfers* t, wong_state* wong) noexcept
-    void wong_count(const transfers* t, const wong_state* wong, ptrdiff_t chunk) noexcept
-    void wong_lay_out(const transfers* t, wong_state* wong) noexcept
-    void wong_fill(transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
+    int wong_begin_pass(transfers* t, wong_state* wong) noexcept
+    void wong_count(transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
+    bint wong_lay_out(const transfers* t, wong_state* wong) noexcept
+    void wong_fill(const transfers* t, const wong_state* wong, ptrdiff_t chunk, transfer_scratch* scratch) noexcept
     void wong_quick(transfers* t, wong_state* wong, ptrdiff_t before, transfer_scratch* scratch) noexcept
+    ptrdiff_t wong_quick_rows(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t before,
+                              bint many, transfer_scratch* scratch) noexcept
     void wong_go_on(transfers* t, wong_state* wong) noexcept
     void wong_end_pass(transfers* t, wong_state* wong) noexcept
+
+
+cdef extern from "kmeans/wong_busy.h" nogil:
+    bint busy_suits(const transfers* t, const wong_state* wong, ptrdiff_t stop) noexcept
+    ptrdiff_t busy_optimal(transfers* t, wong_state* wong, ptrdiff_t start, ptrdiff_t stop,
+                           transfer_scratch* scratch) noexcept
 
 
 cdef enum:
@@ -96,6 +108,7 @@ cdef enum:
     BLOCK_LEAST = 64         # blocks are multiples of this, which is one of TRANSFER_LANES
     FEW_MOVES = 256          # of so many rows one moves, or fewer: bounds hold for long
     MANY_MOVES = 16          # one or more: bounds found ahead would not hold
+    MANY_QUICK = 100         # one or more, in a quick stage: bounds are not worth being kept up
     BLOCK_WORK = 60_000_000  # distances times features; about 30 ms, the time to an interrupt
     CHUNK = 512              # rows one thread takes
     TEAM_WORK = 50_000       # distances times features that are worth a team of threads; about 50 us
@@ -252,18 +265,23 @@ cdef class Transfers:
     cdef bint _hartigan_wong(self) except -1:
         """One optimal-transfer stage, and the quick-transfer stage after it. Returns whether the algorithm is done."""
         cdef ptrdiff_t start = 0, stop, moves, rows = self.busy_block, step = 0, care = PASSES_BEFORE_CARE
+        cdef bint busy  # can the block be gone through as one where many rows move?
         wong_begin_optimal(&self.t, &self.wong)
         while start < self.n:
             stop = min(start + rows, self.n)
             with nogil:
                 transfer_new_epoch(&self.t)
-                if not self.many_moves:
-                    self._prepare(HARTIGAN_WONG, start, stop)
-                moves = wong_optimal(&self.t, &self.wong, start, stop, &self.mine)
+                busy = busy_suits(&self.t, &self.wong, stop)
+                if busy and self.many_moves:
+                    moves = busy_optimal(&self.t, &self.wong, start, stop, &self.mine)
+                else:
+                    if not self.many_moves:
+                        self._prepare(HARTIGAN_WONG, start, stop)
+                    moves = wong_optimal(&self.t, &self.wong, start, stop, &self.mine)
             PyErr_CheckSignals()
             if self.wong.quiet >= self.n:
                 return True
-            self.many_moves = moves > (stop - start) // MANY_MOVES
+            self.many_moves = moves > (stop - start) // (FEW_MOVES if busy else MANY_MOVES)
             rows = min(2 * rows, self.block) if moves < (stop - start) // FEW_MOVES else self.busy_block
             start = stop
         wong_begin_quick(&self.t, &self.wong)
@@ -281,39 +299,54 @@ cdef class Transfers:
 
     cdef int _quick_pass(self, ptrdiff_t before) except -1:
         """One pass of quick transfers over the rows, begun after `before` steps."""
-        cdef bint listed
+        cdef ptrdiff_t start, stop, moves
+        cdef bint many = True
+        cdef int how
         with nogil:
-            listed = not wong_begin_pass(&self.t, &self.wong)
+            how = wong_begin_pass(&self.t, &self.wong)
         while True:
-            if not listed:
-                self._list()
+            if how == WONG_LIST and not self._list():
+                how = WONG_ROWS
+            if how == WONG_ROWS:
+                for start in range(self.wong.at, self.n, self.busy_block):
+                    stop = min(start + self.busy_block, self.n)
+                    with nogil:
+                        moves = wong_quick_rows(&self.t, &self.wong, start, stop, before, many, &self.mine)
+                    many = moves > (stop - start) // MANY_QUICK
+                    PyErr_CheckSignals()
+                break
             with nogil:
                 wong_quick(&self.t, &self.wong, before, &self.mine)
             PyErr_CheckSignals()
             if self.wong.at >= self.n:
                 break
             wong_go_on(&self.t, &self.wong)
-            listed = False
+            how = WONG_LIST
         wong_end_pass(&self.t, &self.wong)
         return 0
 
     cdef int _list(self) except -1:
-        """List the rows that may make quick transfers."""
+        """List the rows that may make quick transfers, unless they are too many. Returns whether they are listed."""
         cdef ptrdiff_t first = self.wong.first // WONG_CHUNK, last = wong_chunks(self.n), part, stop, chunk
         cdef int n_threads = <int>min(<ptrdiff_t>self.n_threads, last - first)
         for part in range(first, last, LIST_CHUNKS):
             stop = min(part + LIST_CHUNKS, last)
             with nogil:
-                for chunk in prange(part, stop, num_threads=n_threads,
-                                    schedule="dynamic"):
-                    wong_count(&self.t, &self.wong, chunk)
+                for chunk in prange(part, stop, num_threads=n_threads, schedule="dynamic"):
+                    self._count(chunk, threadid())
             PyErr_CheckSignals()
+        if not wong_lay_out(&self.t, &self.wong):
+            return 0
         with nogil:
-            wong_lay_out(&self.t, &self.wong)
             last = (self.wong.last + WONG_CHUNK - 1) // WONG_CHUNK
             for chunk in prange(first, last, num_threads=n_threads, schedule="dynamic"):
                 self._fill(chunk, threadid())
-        return 0
+        return 1
+
+    cdef void _count(self, ptrdiff_t chunk, int thread) noexcept nogil:
+        cdef transfer_scratch scratch
+        transfer_scratch_place(&scratch, self.t.k, self.t.p, self.scratch + thread * self.scratch_size)
+        wong_count(&self.t, &self.wong, chunk, &scratch)
 
     cdef void _fill(self, ptrdiff_t chunk, int thread) noexcept nogil:
         cdef transfer_scratch scratch

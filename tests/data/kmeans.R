@@ -41,4 +41,9 @@ iris4 <- unname(as.matrix(iris[, 1:4]))
 cases <- c(cases, case("iris", iris4, rbind(c(6, 4, 5, 3), c(5, 3, 1, 0), c(6, 2, 4, 2))))
 worked <- matrix(c(2, 10, 2, 5, 8, 4, 5, 8, 7, 5, 6, 4, 1, 2), ncol = 2, byrow = TRUE)
 cases <- c(cases, case("worked example", worked, worked[c(1, 4, 7), ]))
+# Where R gives up: "Quick-TRANSfer stage steps exceeded maximum".
+line <- matrix(1:2000, ncol = 1)
+given_up <- suppressWarnings(kmeans(line, line[2000 - 10 * 0:19, , drop = FALSE], iter.max = 1000))
+cases <- c(cases, sprintf('"line": {"ifault": %d, "withinss": %s}', given_up$ifault,
+                          format(given_up$tot.withinss, digits = 15)))
 cat("{\n", paste(cases, collapse = ",\n"), "\n}\n", sep = "")
