@@ -151,7 +151,7 @@ static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan 
         const ptrdiff_t e = plan->first[pair], ahead = pair + GATHER_AHEAD < end ? plan->first[pair + GATHER_AHEAD] : n;
         if (ahead < low) {
             const real *chunk = values + triangle_offset(n, ahead);
-            for (ptrdiff_t j = low; j < high + line; j += line) PREFETCH(chunk + j);
+            for (ptrdiff_t j = low; j < high + line; j += line) __builtin_prefetch(chunk + j);
         }
         const real *restrict row = values + triangle_offset(n, e);
         real *restrict out = (real *)to + pair;
