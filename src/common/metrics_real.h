@@ -170,18 +170,10 @@ typedef struct {
 
 /* Sums of features [begin, end) of n_rows adjacent rows x n_vectors vectors of columns, in registers from first to last.
  * The first three arguments are constants wherever this is called. sums: set if these are the first features, else
- * merged into. After the last, distances go to to[row][column ...], or take the sums' places if that is NULL. Roots and
- * quotients, and memory that takes them, are slow: here the arithmetic of the next sums goes on beside them. */
-FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, int n_vectors, const metric *m,
+ * merged into. */
+FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, int n_vectors, REAL exponent,
                                        const REAL *rows, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
-                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane, REAL *const *to,
-                                       ptrdiff_t column) {
-    const REAL exponent = (REAL)m->exponent;
-    const int last = end == m->n_features;
-    for (int r = 0; r < n_rows && last && to; r++) {
-        const char *place = (const char *)(to[r] + column) + METRIC_AHEAD;
-        for (int v = 0; v < n_vectors; v++) __builtin_prefetch(place + v * METRIC_BYTES, 1);
-    }
+                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane) {
     lanes held[2][METRIC_ROWS][METRIC_VECTORS_MOST];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
@@ -214,26 +206,36 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
             }
         }
     }
-    if (!last) return;
-    for (int r = 0; r < n_rows; r++) {
-        const REAL *row = sums + r * ld;
-        REAL *place = to ? to[r] + column : sums + r * ld;
+}
+
+/* Sums of a panel of columns to distances, in their place or to `to`. */
+FC_INLINE void REAL_NAME(metric_finish)(REAL_NAME(metric_functors) f, const metric *m, REAL *sums, ptrdiff_t plane,
+                                        REAL *to) {
+    REAL *place = to ? to : sums;
 #pragma GCC ivdep
-        for (int j = 0; j < n_vectors * METRIC_LANES; j++) {
-            place[j] = f.distance(row[j], f.n_sums > 1 ? row[j + plane] : 0, m);
-        }
+    for (int j = 0; j < METRIC_PANEL; j++) {
+        place[j] = f.distance(sums[j], f.n_sums > 1 ? sums[j + plane] : 0, m);
     }
 }
 
-/* One row panel (its first `count` rows from `rows` on) against one column panel, features [begin, end). */
+/* One row panel (its first `count` rows from `rows` on) against one column panel, features [begin, end). After the last
+ * feature distances go to to[row][column ...], or take the sums' places if `to` is NULL. Roots and quotients, and memory
+ * that takes them, are slow: here the arithmetic of the next sums goes on beside them. */
 FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
                                        ptrdiff_t count, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
                                        REAL *sums, ptrdiff_t ld, ptrdiff_t plane, REAL *const *to,
                                        ptrdiff_t column) {
     for (ptrdiff_t r = 0; r < count; r += n_rows) {
+        for (int i = 0; i < n_rows && to; i++) {
+            const char *ahead = (const char *)(to[r + i] + column) + METRIC_AHEAD;
+            for (size_t at = 0; at < METRIC_PANEL * sizeof(REAL); at += 64) __builtin_prefetch(ahead + at, 1);
+        }
         for (ptrdiff_t c = 0; c < METRIC_PANEL; c += METRIC_VECTORS * METRIC_LANES) {
-            REAL_NAME(metric_group)(f, n_rows, METRIC_VECTORS, m, rows + r, columns + c, begin, end,
-                                    sums + r * ld + c, ld, plane, to ? to + r : NULL, column + c);
+            REAL_NAME(metric_group)(f, n_rows, METRIC_VECTORS, (REAL)m->exponent, rows + r, columns + c, begin, end,
+                                    sums + r * ld + c, ld, plane);
+        }
+        for (int i = 0; i < n_rows && end == m->n_features; i++) {
+            REAL_NAME(metric_finish)(f, m, sums + (r + i) * ld, plane, to ? to[r + i] + column : NULL);
         }
     }
 }
