@@ -19,7 +19,7 @@ from scipy.spatial import distance as scipy_distance
 from fastcluster_ext import _kernels, cdist, pdist
 from fastcluster_ext._metrics import METRICS, resolve_metric
 
-CASES = [(metric.name, {}) for metric in METRICS] + [("minkowski", {"p": p}) for p in (0.5, 1, 1.7, 3, np.inf)]
+CASES = [(metric.name, {}) for metric in METRICS] + [("minkowski", {"p": p}) for p in (0.5, 1, 1.5, 2, 3, np.inf)]
 ANGLES = ("cosine", "correlation")
 BINARY = ("hamming", "jaccard")
 
@@ -99,6 +99,18 @@ def test_every_dtype(metric, dtype):
     assert_allclose(found, wanted, **tolerances(metric, 6, found.dtype))
     assert_allclose(pdist(values, metric, dtype=np.float64), wanted, **tolerances(metric, 6, np.float64))
     assert pdist(values, metric, dtype="float32").dtype == np.float32
+
+
+@pytest.mark.parametrize("metric", BINARY)
+@pytest.mark.parametrize("n_features", [1, 64, 130])
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_booleans_and_rows_without_any_true(metric, n_features, share):
+    values = np.random.default_rng(0).random((60, n_features)) < share
+    values[[0, 7, 33]] = False
+    values[8] = True
+    for flags in (values, np.asfortranarray(values), values[::-1, ::-1]):
+        assert_array_equal(pdist(flags, metric), scipy_distance.pdist(flags, metric))
+        assert_array_equal(cdist(flags, flags[:9], metric), scipy_distance.cdist(flags, flags[:9], metric))
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "canberra", "correlation", "jaccard"])

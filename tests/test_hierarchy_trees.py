@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
@@ -116,6 +118,26 @@ def test_leaf_order_is_at_least_as_good_as_scipys(method):
     assert scipy_hierarchy.is_valid_linkage(ours)
     assert length(ours) <= length(scipy_hierarchy.optimal_leaf_ordering(Z, distances)) * (1 + 1e-12)
     np.testing.assert_array_equal(trees.cophenet(ours), trees.cophenet(Z))
+
+
+def test_leaf_order_of_a_balanced_tree_does_not_take_scipys_time():
+    # All halves are as large as they can be, where SciPy takes O(n^4): 0.2 seconds here, and this a twentieth of it.
+    n = 512
+    distances = pdist(np.random.default_rng(5).normal(size=(n, 3)))
+    pairs = np.arange(2 * n - 2).reshape(-1, 2)
+    sizes = np.repeat([2**level for level in range(1, 10)], [n >> level for level in range(1, 10)])
+    Z = np.column_stack([pairs, np.arange(1.0, n), sizes])
+
+    def least_seconds(function):
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            function(Z, distances)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds)
+
+    ours = least_seconds(lambda *tree: trees.optimal_leaf_ordering(*tree, n_threads=1))
+    assert 2 * ours < least_seconds(scipy_hierarchy.optimal_leaf_ordering)
 
 
 def test_no_stack_overflows():

@@ -13,7 +13,8 @@ import pytest
 import threadpoolctl
 from processes import environment, run_python
 
-from fastcluster_ext import _kernels, _memory, _threads, kmeans, quantize
+from fastcluster_ext import _kernels, _memory, _threads, cdist, kmeans, linkage, pdist, quantize
+from fastcluster_ext.hierarchy import METHODS
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="is about Linux")
 with_openmp = pytest.mark.skipif(not _kernels.runtime.openmp(), reason="this build has no OpenMP")
@@ -174,6 +175,43 @@ def test_calls_from_several_python_threads():
     assert len(found) == 6
     for i, result in found.items():
         assert result == work(i % 3)
+
+
+def beats_during(job):
+    """How often another thread wakes up while the job runs: once in a millisecond, at best."""
+    beats, done = 0, threading.Event()
+
+    def beat():
+        nonlocal beats
+        while not done.wait(0.001):
+            beats += 1
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        job()
+    finally:
+        done.set()
+        thread.join()
+    return beats
+
+
+def lets_others_run(job):
+    """Whether some of three runs does; a call that holds the interpreter's lock gives way once or twice."""
+    return any(beats_during(job) > 10 for _ in range(3))
+
+
+@pytest.mark.parametrize("function", [pdist, cdist])
+def test_other_threads_run_while_distances_are_computed(function):
+    points = np.random.default_rng(0).random((1000, 2000))
+    arguments = (points, points) if function is cdist else (points,)
+    assert lets_others_run(lambda: function(*arguments, "canberra", n_threads=1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_threads_run_while_a_tree_is_computed(method):
+    distances = np.random.default_rng(0).random(5000 * 4999 // 2)
+    assert lets_others_run(lambda: linkage(distances, method, n_threads=1))
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------------------------

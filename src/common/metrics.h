@@ -16,11 +16,11 @@
  *                                                      + j]. `rows` may be a panel, or a place within one if all
  *                                                      `count` are in that panel; then the place is a multiple of
  *                                                      METRIC_GROUP, or count is 1: one row against a block
+ *   metric_tile_to_S(m, rows, count, columns, k, tile, to)
+ *                                                      the same to to[i][j], unless `to` is NULL; then `count` is a
+ *                                                      multiple of METRIC_GROUP
  *   metric_row_S(m, panels, i)                         where point i of a set is, as `rows` of metric_tile
  *   metric_tile_size(m, count, k)                      values of T `tile` must hold (more than are returned)
- *
- * metric_tile is metric_sums_S, which leaves sums in `tile`, followed by metric_distances_S, which turns any run of
- * them into distances, in place or elsewhere; `plane` is metric_tile_plane(count, k), where the second sums begin.
  *
  * metric_tile goes over both sides METRIC_FEATURES features at a time, so that a tile of a few panels a side reads long
  * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
@@ -48,6 +48,7 @@
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
+#define METRIC_AHEAD 512    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
 
 /* What is done to a point before any distance is taken. */
 typedef enum {
@@ -102,7 +103,7 @@ static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 
 /* Values in one panel: where the next one begins. */
 static inline ptrdiff_t metric_panel_size(const metric *m) { return m->n_features * METRIC_PANEL; }
 
-/* Values of the first sums of a tile of `count` rows and k column panels: all row groups that are begun. */
+/* Values of the distances, and of the first sums, of a tile of `count` rows and k column panels: all row groups that are begun. */
 static inline ptrdiff_t metric_tile_plane(ptrdiff_t count, ptrdiff_t k) {
     return (count + METRIC_GROUP - 1) / METRIC_GROUP * METRIC_GROUP * k * METRIC_PANEL;
 }
@@ -184,6 +185,17 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE __m512d fmadd512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+/* a - *b in every lane, *b from memory; for lanes_minus. */
+FC_INLINE __m512 subtract512_f32(__m512 a, const float *b) {
+    __m512 difference;
+    __asm__("vsubps %2%{1to16%}, %1, %0" : "=v"(difference) : "v"(a), "m"(*b));
+    return difference;
+}
+FC_INLINE __m512d subtract512_f64(__m512d a, const double *b) {
+    __m512d difference;
+    __asm__("vsubpd %2%{1to8%}, %1, %0" : "=v"(difference) : "v"(a), "m"(*b));
+    return difference;
+}
 #elif defined(__AVX2__) && defined(__FMA__)
 FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }

@@ -39,7 +39,17 @@ FC_INLINE lanes REAL_NAME(lanes_plus)(lanes sum, lanes term, int multiply) {
     return sum + term;
 }
 
-/* Terms: what one feature of two points adds to the sums; difference = x - y. Symmetric in x and y. `turn`, a constant,
+/* y - *x. With AVX-512 the subtraction reads x from memory, which compilers would load once for many: a multiply-add of
+ * three registers takes a place from the adders of Zen 4 unless others read less of them. A sixth less time. */
+FC_INLINE lanes REAL_NAME(lanes_minus)(lanes y, const REAL *x) {
+#if defined(__AVX512F__)
+    return REAL_NAME(subtract512)(y, x);
+#else
+    return y - REAL_NAME(lanes_of)(*x);
+#endif
+}
+
+/* Terms: what one feature of two points adds to the sums; difference = y - x. Symmetric in x and y. `turn`, a constant,
  * goes round 0 to 3 over the terms of a block, for lanes_plus. */
 
 FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
@@ -150,106 +160,118 @@ typedef void REAL_NAME(metric_term)(lanes x, lanes y, lanes difference, REAL exp
 typedef void REAL_NAME(metric_merge)(lanes value, lanes *a);
 typedef REAL REAL_NAME(metric_distance)(REAL a, REAL b, const metric *m);
 
-/* Sums of `features` features of n_rows adjacent rows x n_vectors vectors of columns, in registers from first to last.
- * The first five arguments are constants wherever this is called. sums: set if `first`, else merged into. */
-FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
-                                       int n_rows, int n_vectors, const REAL *rows, const REAL *columns,
-                                       ptrdiff_t features, REAL exponent, int first, REAL *sums, ptrdiff_t ld,
-                                       ptrdiff_t plane) {
+/* What METRICS says of a metric; a constant wherever it is used. */
+typedef struct {
+    REAL_NAME(metric_term) *term;
+    int n_sums;
+    REAL_NAME(metric_merge) *merge;
+    REAL_NAME(metric_distance) *distance;
+} REAL_NAME(metric_functors);
+
+/* Sums of features [begin, end) of n_rows adjacent rows x n_vectors vectors of columns, in registers from first to last.
+ * The first three arguments are constants wherever this is called. sums: set if these are the first features, else
+ * merged into. */
+FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, int n_vectors, REAL exponent,
+                                       const REAL *rows, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
+                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane) {
     lanes held[2][METRIC_ROWS][METRIC_VECTORS_MOST];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < n_vectors; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
     }
-    for (ptrdiff_t i = 0; i < features; i++) {
+    for (ptrdiff_t i = begin; i < end; i++) {
         lanes y[METRIC_VECTORS_MOST];
 #pragma GCC unroll 4
         for (int v = 0; v < n_vectors; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
-            const lanes x = REAL_NAME(lanes_of)(rows[i * METRIC_PANEL + r]);
+            const REAL *x = rows + i * METRIC_PANEL + r;
 #pragma GCC unroll 4
             for (int v = 0; v < n_vectors; v++) {
-                term(x, y[v], x - y[v], exponent, (r + v) % 4, &held[0][r][v], &held[1][r][v]);
+                f.term(REAL_NAME(lanes_of)(*x), y[v], REAL_NAME(lanes_minus)(y[v], x), exponent, (r + v) % 4,
+                       &held[0][r][v], &held[1][r][v]);
             }
         }
     }
 #pragma GCC unroll 2
-    for (int s = 0; s < n_sums; s++) {
+    for (int s = 0; s < f.n_sums; s++) {
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
             for (int v = 0; v < n_vectors; v++) {
                 lanes *at = (lanes *)(sums + s * plane + r * ld + v * METRIC_LANES);
-                if (!first) merge(*at, &held[s][r][v]);
+                if (begin > 0) f.merge(*at, &held[s][r][v]);
                 *at = held[s][r][v];
             }
         }
     }
 }
 
-/* One row panel (its first `count` rows from `rows` on) against one column panel, `features` features. */
-FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
-                                       int n_rows, const REAL *rows, ptrdiff_t count, const REAL *columns,
-                                       ptrdiff_t features, REAL exponent, int first, REAL *sums, ptrdiff_t ld,
-                                       ptrdiff_t plane) {
+/* Sums of a panel of columns to distances, in their place or to `to`. */
+FC_INLINE void REAL_NAME(metric_finish)(REAL_NAME(metric_functors) f, const metric *m, REAL *sums, ptrdiff_t plane,
+                                        REAL *to) {
+    REAL *place = to ? to : sums;
+#pragma GCC ivdep
+    for (int j = 0; j < METRIC_PANEL; j++) {
+        place[j] = f.distance(sums[j], f.n_sums > 1 ? sums[j + plane] : 0, m);
+    }
+}
+
+/* One row panel (its first `count` rows from `rows` on) against one column panel, features [begin, end). After the last
+ * feature distances go to to[row][column ...], or take the sums' places if `to` is NULL. Roots and quotients, and memory
+ * that takes them, are slow: here the arithmetic of the next sums goes on beside them. */
+FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                       ptrdiff_t count, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
+                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane, REAL *const *to,
+                                       ptrdiff_t column) {
     for (ptrdiff_t r = 0; r < count; r += n_rows) {
+        for (int i = 0; i < n_rows && to; i++) {
+            const char *ahead = (const char *)(to[r + i] + column) + METRIC_AHEAD;
+            for (size_t at = 0; at < METRIC_PANEL * sizeof(REAL); at += 64) __builtin_prefetch(ahead + at, 1);
+        }
         for (ptrdiff_t c = 0; c < METRIC_PANEL; c += METRIC_VECTORS * METRIC_LANES) {
-            REAL_NAME(metric_group)(term, n_sums, merge, n_rows, METRIC_VECTORS, rows + r, columns + c, features,
-                                    exponent, first, sums + r * ld + c, ld, plane);
+            REAL_NAME(metric_group)(f, n_rows, METRIC_VECTORS, (REAL)m->exponent, rows + r, columns + c, begin, end,
+                                    sums + r * ld + c, ld, plane);
+        }
+        for (int i = 0; i < n_rows && end == m->n_features; i++) {
+            REAL_NAME(metric_finish)(f, m, sums + (r + i) * ld, plane, to ? to[r + i] + column : NULL);
         }
     }
 }
 
-/* The sums of all panels of a tile, blocks of features outermost. n_rows: METRIC_ROWS, or 1 for a single row. */
-FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_term) *term, int n_sums, REAL_NAME(metric_merge) *merge,
-                                       int n_rows, const metric *m, const REAL *rows, ptrdiff_t count,
-                                       const REAL *columns, ptrdiff_t k, REAL *tile) {
+/* All panels of a tile, blocks of features outermost. n_rows: METRIC_ROWS, or 1 for a single row. */
+FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                       ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
+                                       REAL *const *to) {
     const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL, plane = metric_tile_plane(count, k);
-    for (ptrdiff_t i = 0; i == 0 || i < p; i += METRIC_FEATURES) {
-        const ptrdiff_t features = p - i < METRIC_FEATURES ? p - i : METRIC_FEATURES;
+    for (ptrdiff_t begin = 0; begin == 0 || begin < p; begin += METRIC_FEATURES) {
+        const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
         for (ptrdiff_t c = 0; c < k; c++) {
             for (ptrdiff_t r = 0; r < count; r += METRIC_PANEL) {
-                REAL_NAME(metric_panel)(term, n_sums, merge, n_rows, rows + r * p + i * METRIC_PANEL,
-                                        count - r < METRIC_PANEL ? count - r : METRIC_PANEL,
-                                        columns + (c * p + i) * METRIC_PANEL, features, (REAL)m->exponent, i == 0,
-                                        tile + r * ld + c * METRIC_PANEL, ld, plane);
+                REAL_NAME(metric_panel)(f, n_rows, m, rows + r * p, count - r < METRIC_PANEL ? count - r : METRIC_PANEL,
+                                        columns + c * p * METRIC_PANEL, begin, end, tile + r * ld + c * METRIC_PANEL,
+                                        ld, plane, to ? to + r : NULL, c * METRIC_PANEL);
             }
         }
     }
 }
 
 /* See metrics.h. */
-static inline void REAL_NAME(metric_sums)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
-                                          ptrdiff_t k, REAL *tile) {
+static inline void REAL_NAME(metric_tile_to)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
+                                             ptrdiff_t k, REAL *tile, REAL *const *to) {
     switch (m->code) {
 #define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
-    case METRIC_##CODE:                                                                                                \
+    case METRIC_##CODE: {                                                                                              \
+        const REAL_NAME(metric_functors) f = {REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge),                \
+                                              REAL_NAME(distance_##distance)};                                         \
         if (count == 1) {                                                                                              \
-            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), 1, m, rows, 1, columns,  \
-                                    k, tile);                                                                          \
+            REAL_NAME(metric_sweep)(f, 1, m, rows, 1, columns, k, tile, to);                                           \
         } else {                                                                                                       \
-            REAL_NAME(metric_sweep)(REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge), METRIC_ROWS / n_sums, m, \
-                                    rows, count, columns, k, tile);                                                    \
+            REAL_NAME(metric_sweep)(f, METRIC_ROWS / n_sums, m, rows, count, columns, k, tile, to);                    \
         }                                                                                                              \
-        break;
-        METRICS(METRIC_CASE)
-#undef METRIC_CASE
-    default: break;
+        break;                                                                                                         \
     }
-}
-
-/* See metrics.h. */
-static inline void REAL_NAME(metric_distances)(const metric *m, const REAL *tile, ptrdiff_t plane, ptrdiff_t count,
-                                               REAL *out) {
-    switch (m->code) {
-#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
-    case METRIC_##CODE:                                                                                                \
-        for (ptrdiff_t i = 0; i < count; i++) {                                                                        \
-            out[i] = REAL_NAME(distance_##distance)(tile[i], n_sums > 1 ? tile[i + plane] : 0, m);                     \
-        }                                                                                                              \
-        break;
         METRICS(METRIC_CASE)
 #undef METRIC_CASE
     default: break;
@@ -259,8 +281,7 @@ static inline void REAL_NAME(metric_distances)(const metric *m, const REAL *tile
 /* See metrics.h. */
 static inline void REAL_NAME(metric_tile)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
                                           ptrdiff_t k, REAL *tile) {
-    REAL_NAME(metric_sums)(m, rows, count, columns, k, tile);
-    REAL_NAME(metric_distances)(m, tile, metric_tile_plane(count, k), count * k * METRIC_PANEL, tile);
+    REAL_NAME(metric_tile_to)(m, rows, count, columns, k, tile, NULL);
 }
 
 /* One panel of metric_pack: count <= METRIC_PANEL. */

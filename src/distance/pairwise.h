@@ -11,6 +11,9 @@
 #define PAIRWISE_UNIT 8e6
 #define PAIRWISE_SLICE (VF_LANES >= 8 ? 4e8 : VF_LANES * 5e7)
 
+/* At least metric_tile_rows. */
+#define PAIRWISE_ROWS 64
+
 typedef struct {
     metric m;
     int single;     /* panels and tiles hold float32, otherwise float64 */
@@ -63,25 +66,57 @@ static inline void pairwise_pack(const pairwise *pairs, const matrix *view, ptrd
     else metric_pack_f64(&pairs->m, view, start, count, (double *)panels);
 }
 
-/* A run of `count` sums of a tile, from tile[begin] on, as distances to out[at ...]. */
-static inline void pairwise_store(const pairwise *pairs, void *tile, ptrdiff_t plane, ptrdiff_t begin, ptrdiff_t count,
+/* A run of `count` distances of a tile, from tile[begin] on, to out[at ...]. */
+static inline void pairwise_store(const pairwise *pairs, const void *tile, ptrdiff_t begin, ptrdiff_t count,
                                   ptrdiff_t at) {
+    const size_t n = (size_t)count;
     if (pairs->single) {
-        float *sums = (float *)tile + begin;
-        if (pairs->single_out) {
-            metric_distances_f32(&pairs->m, sums, plane, count, (float *)pairs->out + at);
-        } else {
-            metric_distances_f32(&pairs->m, sums, plane, count, sums);
-            for (ptrdiff_t j = 0; j < count; j++) ((double *)pairs->out)[at + j] = sums[j];
-        }
+        const float *from = (const float *)tile + begin;
+        double *to = (double *)pairs->out + at;
+        if (pairs->single_out) memcpy((float *)pairs->out + at, from, n * sizeof(float));
+        else for (ptrdiff_t j = 0; j < count; j++) to[j] = from[j];
     } else {
-        double *sums = (double *)tile + begin;
-        if (!pairs->single_out) {
-            metric_distances_f64(&pairs->m, sums, plane, count, (double *)pairs->out + at);
-        } else {
-            metric_distances_f64(&pairs->m, sums, plane, count, sums);
-            for (ptrdiff_t j = 0; j < count; j++) ((float *)pairs->out)[at + j] = (float)sums[j];
+        const double *from = (const double *)tile + begin;
+        float *to = (float *)pairs->out + at;
+        if (!pairs->single_out) memcpy((double *)pairs->out + at, from, n * sizeof(double));
+        else for (ptrdiff_t j = 0; j < count; j++) to[j] = (float)from[j];
+    }
+}
+
+/* Where the distance of points i and j is in `out`. */
+FC_INLINE ptrdiff_t pairwise_place(const pairwise *pairs, ptrdiff_t i, ptrdiff_t j) {
+    return pairs->condensed ? i * pairs->n_columns - i * (i + 1) / 2 + j - i - 1 : i * pairs->n_columns + j;
+}
+
+/* One tile: rows [row, row + row_count) with columns [begin, begin + count). A whole one goes straight to `out`. */
+static inline void pairwise_tile(const pairwise *pairs, const void *rows, ptrdiff_t row, ptrdiff_t row_count,
+                                 const void *columns, ptrdiff_t begin, ptrdiff_t count, void *tile) {
+    const metric *m = &pairs->m;
+    const ptrdiff_t k = metric_panels(count);
+    const int whole = pairs->single == pairs->single_out && row_count % METRIC_GROUP == 0 &&
+                      count % METRIC_PANEL == 0 && (!pairs->condensed || begin >= row + row_count);
+    union {
+        float *f32[PAIRWISE_ROWS];
+        double *f64[PAIRWISE_ROWS];
+    } to;
+    if (pairs->single) {
+        for (ptrdiff_t r = 0; r < row_count && whole; r++) {
+            to.f32[r] = (float *)pairs->out + pairwise_place(pairs, row + r, begin);
         }
+        metric_tile_to_f32(m, (const float *)rows, row_count, (const float *)columns, k, (float *)tile,
+                           whole ? to.f32 : NULL);
+    } else {
+        for (ptrdiff_t r = 0; r < row_count && whole; r++) {
+            to.f64[r] = (double *)pairs->out + pairwise_place(pairs, row + r, begin);
+        }
+        metric_tile_to_f64(m, (const double *)rows, row_count, (const double *)columns, k, (double *)tile,
+                           whole ? to.f64 : NULL);
+    }
+    for (ptrdiff_t r = 0; r < row_count && !whole; r++) {
+        const ptrdiff_t first = pairs->condensed && begin < row + r + 1 ? row + r + 1 : begin;
+        if (first >= begin + count) break;
+        pairwise_store(pairs, tile, r * k * METRIC_PANEL + first - begin, begin + count - first,
+                       pairwise_place(pairs, row + r, first));
     }
 }
 
@@ -89,29 +124,14 @@ static inline void pairwise_store(const pairwise *pairs, void *tile, ptrdiff_t p
  * `columns`. At most metric_tile_rows rows; `column` is a multiple of METRIC_PANEL. tile: scratch. */
 static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdiff_t row, ptrdiff_t row_count,
                                  const void *columns, ptrdiff_t column, ptrdiff_t column_count, void *tile) {
-    const metric *m = &pairs->m;
-    const ptrdiff_t most = metric_tile_columns(m), n = pairs->n_columns, end = column + column_count;
+    const ptrdiff_t most = metric_tile_columns(&pairs->m), end = column + column_count;
+    const ptrdiff_t point = pairs->m.n_features * (ptrdiff_t)pairwise_value_bytes(pairs);
     ptrdiff_t begin = column;
     /* Tiles left of the diagonal have no pair i < j. */
     if (pairs->condensed && begin < row + 1) begin += (row + 1 - begin) / METRIC_PANEL * METRIC_PANEL;
     for (; begin < end; begin += most) {
-        const ptrdiff_t count = end - begin < most ? end - begin : most, k = metric_panels(count);
-        const ptrdiff_t offset = (begin - column) * m->n_features, plane = metric_tile_plane(row_count, k);
-        if (pairs->single) {
-            metric_sums_f32(m, (const float *)rows, row_count, (const float *)columns + offset, k, (float *)tile);
-        } else {
-            metric_sums_f64(m, (const double *)rows, row_count, (const double *)columns + offset, k, (double *)tile);
-        }
-        for (ptrdiff_t r = 0; r < row_count; r++) {
-            const ptrdiff_t i = row + r, place = r * k * METRIC_PANEL;
-            if (!pairs->condensed) {
-                pairwise_store(pairs, tile, plane, place, count, i * n + begin);
-            } else if (begin + count > i + 1) {
-                const ptrdiff_t first = begin > i + 1 ? begin : i + 1;
-                pairwise_store(pairs, tile, plane, place + first - begin, begin + count - first,
-                               i * n - i * (i + 1) / 2 + first - i - 1);
-            }
-        }
+        pairwise_tile(pairs, rows, row, row_count, (const char *)columns + (begin - column) * point, begin,
+                      end - begin < most ? end - begin : most, tile);
     }
 }
 

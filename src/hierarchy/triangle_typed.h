@@ -239,7 +239,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     for (ptrdiff_t z = start; z < left_stop; z++) {
         const ptrdiff_t ahead = z + COLUMN_AHEAD < left_stop ? z + COLUMN_AHEAD : z;
         const real value = values[triangle_offset(t->n, z) + x];
-        __builtin_prefetch(values + triangle_offset(t->n, ahead) + x);
+        PREFETCH(values + triangle_offset(t->n, ahead) + x);
         if (sizes[z] > 0) prefer_nearest(&best, value, z);
     }
     for (ptrdiff_t run = start > x ? start : x + 1; run < stop; run += NEAREST_RUN) {
@@ -265,8 +265,8 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
         const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
             const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (stop) ? z_ + COLUMN_AHEAD : z_;                              \
-            __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b), 1);                                    \
-            if (ahead_ < (a)) __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a));                     \
+            PREFETCH(values_ + triangle_offset((t)->n, ahead_) + (b));                                                 \
+            if (ahead_ < (a)) PREFETCH(values_ + triangle_offset((t)->n, ahead_) + (a));                               \
             if (!(sizes_[z_] > 0) || z_ == (a)) continue;                                                              \
             real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
@@ -324,24 +324,75 @@ FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b,
     }
 }
 
-#define ABSORB_LEFT(formula, t, a, b, start, stop)                                                                     \
+/* Positions of [start, stop) that hold a cluster, ascending, to z; how many. */
+FC_INLINE ptrdiff_t TYPED(occupied)(const triangle *t, ptrdiff_t start, ptrdiff_t stop, int32_t *z) {
+    const real *sizes = (const real *)t->sizes;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t i = start; i < stop; i++) {
+        z[count] = (int32_t)i;
+        count += sizes[i] > 0;
+    }
+    return count;
+}
+
+/* For the positions z[0 .. count): their distances to b, and to a if these are not in its row, down two columns; the
+ * merged ones to row[a] or to row_a[z], and to `merged`, indexed with z - start. */
+#define ABSORB_COLUMNS(formula, t, a, b, z, count, start, is_left, merged)                                             \
     do {                                                                                                               \
-        real *values_ = (real *)(t)->values;                                                                           \
-        const real *sizes_ = (const real *)(t)->sizes;                                                                 \
-        const real height_ = values_[triangle_offset((t)->n, a) + (b)], size_a_ = sizes_[a], size_b_ = sizes_[b];      \
-        for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
-            const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (a) ? z_ + COLUMN_AHEAD : z_;                                 \
-            if (sizes_[ahead_] > 0) {                                                                                  \
-                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (a), 1);                                \
-                __builtin_prefetch(values_ + triangle_offset((t)->n, ahead_) + (b));                                   \
+        real *values_ = (real *)(t)->values, *row_a_ = values_ + triangle_offset((t)->n, a);                           \
+        const real *sizes_ = (const real *)(t)->sizes, height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];  \
+        for (ptrdiff_t q_ = -COLUMN_AHEAD; q_ < (count); q_++) {                                                       \
+            if (q_ + COLUMN_AHEAD < (count)) {                                                                         \
+                const real *ahead_ = values_ + triangle_offset((t)->n, (z)[q_ + COLUMN_AHEAD]);                        \
+                if (is_left) PREFETCH(ahead_ + (a));                                                                   \
+                PREFETCH(ahead_ + (b));                                                                                \
             }                                                                                                          \
-            if (!(sizes_[z_] > 0)) continue;                                                                           \
-            real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
-            const real merged_ = formula(row_z_[a], row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                 \
-            row_z_[a] = merged_;                                                                                       \
-            TYPED(meet_absorbed)(t, a, b, z_, merged_);                                                                \
+            if (q_ < 0) continue;                                                                                      \
+            const ptrdiff_t z_ = (z)[q_];                                                                              \
+            real *row_ = values_ + triangle_offset((t)->n, z_), *own_ = (is_left) ? row_ + (a) : row_a_ + z_;          \
+            const real merged_ = formula(*own_, row_[b], height_, size_a_, size_b_, sizes_[z_]);                       \
+            *own_ = merged_;                                                                                           \
+            (merged)[z_ - (start)] = merged_;                                                                          \
         }                                                                                                              \
     } while (0)
+
+/* Other methods, positions [start, stop), at most NEAREST_RUN, left of a: cluster b joins cluster a. */
+static inline void TYPED(absorb_left)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
+                                      ptrdiff_t stop) {
+    real merged[NEAREST_RUN];
+    int32_t z[NEAREST_RUN];
+    const ptrdiff_t count = TYPED(occupied)(t, start, stop, z), length = stop - start;
+    for (ptrdiff_t i = 0; i < length; i++) merged[i] = NAN; /* not nearer than anything */
+    LW_DISPATCH(method, ABSORB_COLUMNS, t, a, b, z, count, start, 1, merged)
+    const real *restrict distances = (const real *)t->distances + start;
+    const int32_t *restrict nearest = t->nearest + start, own = (int32_t)a, other = (int32_t)b;
+    for (ptrdiff_t run = 0; run < length; run += NEAREST_LANES) {
+        const ptrdiff_t end = length - run < NEAREST_LANES ? length : run + NEAREST_LANES;
+        int concerned = 0;
+        for (ptrdiff_t i = run; i < end; i++) {
+            concerned |= (merged[i] <= distances[i]) | (nearest[i] == own) | (nearest[i] == other);
+        }
+        for (ptrdiff_t i = run; i < end && concerned; i++) {
+            TYPED(meet_absorbed)(t, a, b, start + i, merged[i]);
+        }
+    }
+}
+
+/* The same for positions between a and b, whose distances to a are in its row; the nearest to a among them. */
+static inline nearest_found TYPED(absorb_middle)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
+                                                 ptrdiff_t start, ptrdiff_t stop) {
+    real merged[NEAREST_RUN];
+    int32_t z[NEAREST_RUN], *restrict nearest = t->nearest;
+    const int32_t lost = (int32_t)b;
+    const ptrdiff_t count = TYPED(occupied)(t, start, stop, z), length = stop - start;
+    for (ptrdiff_t i = 0; i < length; i++) merged[i] = INFINITY;
+    LW_DISPATCH(method, ABSORB_COLUMNS, t, a, b, z, count, start, 0, merged)
+    for (ptrdiff_t i = start; i < stop; i++) nearest[i] = nearest[i] == lost ? NEAREST_UNKNOWN : nearest[i];
+    nearest_found best = TYPED(least_of)(merged, 0, count ? length : 0);
+    if (best.distance == INFINITY && count) best.position = z[0] - start;
+    if (best.position >= 0) best.position += start;
+    return best;
+}
 
 /* Other methods: cluster b joins cluster a < b, at a, as the positions [start, stop) see it; the nearest to the right
  * of a among them. At the earlier position columns are shorter, now and when the cluster merges again. The caller
@@ -349,27 +400,20 @@ FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b,
 static inline nearest_found TYPED(absorb_run)(const triangle *t, lw_method method, ptrdiff_t a, ptrdiff_t b,
                                               ptrdiff_t start, ptrdiff_t stop) {
     const ptrdiff_t n = t->n;
-    const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
-    real *row_a = (real *)t->values + triangle_offset(n, a);
-    const real *restrict row_b = values + triangle_offset(n, b);
     nearest_found best = {INFINITY, -1};
-    LW_DISPATCH(method, ABSORB_LEFT, t, a, b, start, (stop < a ? stop : a))
-    const ptrdiff_t middle_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
+    const ptrdiff_t left_stop = stop < a ? stop : a, middle_stop = stop < b ? stop : b;
+    for (ptrdiff_t run = start; run < left_stop; run += NEAREST_RUN) {
+        TYPED(absorb_left)(t, method, a, b, run, left_stop - run < NEAREST_RUN ? left_stop : run + NEAREST_RUN);
+    }
     for (ptrdiff_t run = start > a ? start : a + 1; run < middle_stop; run += NEAREST_RUN) {
         const ptrdiff_t end = middle_stop - run < NEAREST_RUN ? middle_stop : run + NEAREST_RUN;
-        real to_b[NEAREST_RUN];
-        const real *restrict column_b = to_b - run;
-        for (ptrdiff_t z = run; z < end; z++) {
-            const ptrdiff_t ahead = z + COLUMN_AHEAD < b ? z + COLUMN_AHEAD : z;
-            if (sizes[ahead] > 0) __builtin_prefetch(values + triangle_offset(n, ahead) + b);
-            to_b[z - run] = sizes[z] > 0 ? values[triangle_offset(n, z) + b] : 0;
-            if (t->nearest[z] == b) t->nearest[z] = NEAREST_UNKNOWN;
-        }
-        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, run, end, row_a, column_b, row_a)
-        const nearest_found found = TYPED(scan_run)(t, a, run, end);
+        const nearest_found found = TYPED(absorb_middle)(t, method, a, b, run, end);
         prefer_nearest(&best, found.distance, found.position);
     }
+    const ptrdiff_t right_start = start > b ? start : b + 1;
     if (right_start < stop) {
+        real *row_a = (real *)t->values + triangle_offset(n, a);
+        const real *restrict row_b = (const real *)t->values + triangle_offset(n, b);
         LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_a)
         const nearest_found found = TYPED(scan_run)(t, a, right_start, stop);
         prefer_nearest(&best, found.distance, found.position);

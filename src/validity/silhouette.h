@@ -60,16 +60,15 @@ static inline void silhouette_extremes(const silhouette *s, ptrdiff_t row, ptrdi
  * panel with itself. tile: of metric_tile_size, aligned; the distances are left there. */
 static inline void silhouette_pair(const silhouette *s, ptrdiff_t row, ptrdiff_t column, double *lanes, double *tile) {
     enum { VECTORS = METRIC_PANEL / VD_LANES, HELD = SILHOUETTE_LANES / VD_LANES };
-    const ptrdiff_t size = metric_panel_size(&s->m), plane = metric_tile_plane(METRIC_PANEL, 1);
+    const ptrdiff_t size = metric_panel_size(&s->m);
     const double *u = s->weights + row * METRIC_PANEL, *w = s->weights + column * METRIC_PANEL;
     vd sums[VECTORS];
-    metric_sums_f64(&s->m, s->panels + row * size, METRIC_PANEL, s->panels + column * size, 1, tile);
+    metric_tile_f64(&s->m, s->panels + row * size, METRIC_PANEL, s->panels + column * size, 1, tile);
     for (int v = 0; v < VECTORS; v++) sums[v] = vd_set1(0);
     for (ptrdiff_t i = 0; i < METRIC_PANEL; i++) {
-        double *distances = tile + i * METRIC_PANEL;
+        const double *distances = tile + i * METRIC_PANEL;
         const vd weight = vd_set1(u[i]);
         vd held[HELD];
-        metric_distances_f64(&s->m, distances, plane, METRIC_PANEL, distances);
         for (int h = 0; h < HELD; h++) held[h] = vd_load(lanes + i * SILHOUETTE_LANES + h * VD_LANES);
         for (int v = 0; v < VECTORS; v++) {
             const vd d = vd_load(distances + v * VD_LANES);
