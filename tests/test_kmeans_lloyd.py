@@ -316,6 +316,20 @@ def test_balls_change_nothing(kind, dtype, weighted, p, k):
         assert_same_bits(again, kmeans(X, k, n_threads=n_threads, **options))
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("scale", [2.0**-149, 2.0**-140, 1e-30, 1e30])
+def test_balls_of_very_small_and_large_numbers(scale):
+    # Below 2**-126 float32 rounds by an absolute amount. Whole numbers times a power of two are exact there, too.
+    generator = np.random.default_rng(1)
+    points = np.repeat(generator.integers(-2, 3, (192, 6)), 64, axis=0)
+    X = (points * scale).astype(np.float32)
+    distinct = np.unique(X, axis=0)
+    init = distinct[generator.permutation(len(distinct))[:64]]
+    result = kmeans(X, 64, init=init, max_iter=18, tol=0, history=True)
+    for step in result.history:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+
+
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_float32_far_from_the_origin(offset):
     X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)

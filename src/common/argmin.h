@@ -229,12 +229,17 @@ static inline ptrdiff_t argmin_chain(ptrdiff_t p) {
 /* Twice by how much two scores, or the squared length of a row, can be off, relative to M^2 + |x|^2 / 2. */
 static inline double argmin_rounding(ptrdiff_t p) { return 2.02 * (double)(argmin_chain(p) + 4) * 0x1p-24; }
 
-/* By how much two scores have to differ for their order to be certain, of rows whose squared distance from the shift is
- * at most `reach`. */
-static inline float argmin_error(const centers_table *table, double reach) {
-    const double m = table->max_norm, rounding = argmin_rounding(table->p);
+/* By how much two scores of a row at the shift have to differ for their order to be certain. Products that underflow
+ * lose less than FLT_MIN each. */
+static inline double argmin_level(const centers_table *table) {
+    const double m = table->max_norm;
     if (!(m < ARGMIN_MOST_NORM)) return INFINITY;
-    return (float)(1.01 * (rounding * (m * m + 0.5 * reach) + FLT_MIN));
+    return argmin_rounding(table->p) * m * m + (double)(table->p + 1) * FLT_MIN;
+}
+
+/* The same for rows whose squared distance from the shift is at most `reach`. */
+static inline float argmin_error(const centers_table *table, double reach) {
+    return (float)(1.01 * (argmin_level(table) + 0.5 * argmin_rounding(table->p) * reach));
 }
 
 /* Floats of a tile's columns: of wide rows those of one group at a time. Of more columns never fewer: memory for some
@@ -263,9 +268,7 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
     const ptrdiff_t p = table->p, ld = p <= 4 ? ARGMIN_TILE : ARGMIN_GROUP;
     float *columns = (float *)scratch, *least = columns + argmin_columns(p);
     double *row = (double *)(least + argmin_blocks(table->k, p) * ARGMIN_GROUP);
-    const double m = table->max_norm, rounding = argmin_rounding(p);
-    const vf slope = vf_set1((float)(0.5 * rounding));
-    const vf level = vf_set1(m < ARGMIN_MOST_NORM ? (float)(rounding * m * m + FLT_MIN) : INFINITY);
+    const vf slope = vf_set1((float)(0.5 * argmin_rounding(p))), level = vf_set1((float)argmin_level(table));
     if (p <= 4) matrix_columns_f32(points, start, count, table->shift, columns, ld);
     for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
         const float *group = p <= 4 ? columns + begin : columns;

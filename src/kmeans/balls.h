@@ -21,6 +21,7 @@
 #define BALL_AHEAD (1 << 15)     /* bytes, at most: the next ball is asked for while this one is taken up */
 #define BALL_ROW_AHEAD 1024      /* bytes of a row, at most; the rest is read in order */
 #define BALL_SLACK 0x1p-20       /* relative; far more than all of the roundings it stands for */
+#define BALL_TINY 0x1p-110       /* the same where numbers are too small for their roundings to be relative */
 #define BALL_MOST_LABELS 8       /* found in a ball for its rows to be added up label by label */
 
 /* Rows of a ball's columns: whole cache lines, so that no vector of rows lies across two. */
@@ -333,7 +334,7 @@ static inline ptrdiff_t ball_candidates(ball_set *balls, ball_worker *worker, co
     ptrdiff_t open = 0, kept = 0;
     if (moves) {
         least = ball_distance(middle, centers + (ptrdiff_t)balls->nearest[ball] * p, p);
-        const float most = (float)((least + reach) * (1 + BALL_SLACK));
+        const float most = (float)((least + reach) * (1 + BALL_SLACK) + BALL_TINY);
         const vf shrink = vf_set1(1.0f - (float)BALL_SLACK), limit = vf_set1(most);
         ptrdiff_t j = 0;
         for (; j + VF_LANES <= k; j += VF_LANES) {
@@ -362,7 +363,7 @@ static inline ptrdiff_t ball_candidates(ball_set *balls, ball_worker *worker, co
             balls->nearest[ball] = (int32_t)j;
         }
     }
-    const double most = (least + reach) * (1 + BALL_SLACK);
+    const double most = (least + reach) * (1 + BALL_SLACK) + BALL_TINY;
     for (ptrdiff_t a = 0; a < open; a++) {
         if (!(worker->distances[a] > most)) candidates[kept++] = candidates[a];
     }

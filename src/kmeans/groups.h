@@ -153,12 +153,12 @@ static inline float group_row(const matrix *points, ptrdiff_t at, const double *
 
 /* Twice what a score can be off by, for a row of squared length `norm`; see argmin.h. */
 static inline float group_error(const group_table *table, float norm) {
-    const double m = table->table.max_norm, rounding = argmin_rounding(table->p);
-    if (!(m < ARGMIN_MOST_NORM)) return INFINITY;
-    return (float)(rounding * (m * m + 0.5 * (double)norm) + FLT_MIN);
+    return (float)(argmin_level(&table->table) + 0.5 * argmin_rounding(table->p) * (double)norm);
 }
 
-/* Bounds of a distance from a score: d^2 = |x|^2 + 2 score, off by less than 2 error (|x|^2 is off by far less). */
+/* Bounds of a distance from a score: d^2 = |x|^2 + 2 score. With r = argmin_chain(p), twice a score is off by at most
+ * 2 (r + 4) u (M^2 + |x|^2 / 2), |x|^2 by (r + 3) u |x|^2, and their sum here by u |x|^2 and what GROUP_SLACK covers: less
+ * than 2 error in all. */
 static inline float group_upper(float norm, float score, float error) {
     const float squared = (norm + 2.0f * (score + error)) * (1.0f + GROUP_SLACK);
     return squared >= 0 ? sqrtf(squared) * (1.0f + GROUP_SLACK) : squared < 0 ? 0.0f : INFINITY;
