@@ -472,6 +472,8 @@ def _pixels(image: Any) -> tuple[Array, tuple[int, ...]]:
         image = np.asarray(_plain_channels(image))
         # A narrow grey picture must not be taken for a list of pixels.
         image = image[:, :, np.newaxis] if image.ndim == 2 else image
+    if isinstance(image, (str, os.PathLike)):
+        raise TypeError("image must be an array or a Pillow image, got a path; open it: PIL.Image.open(path)")
     if np.ma.is_masked(image):
         raise ValueError("image has masked values; fill them, or give the n x c pixels that are left")
     try:

@@ -780,8 +780,12 @@ class NumberOfClusters:
     @property
     def k(self) -> int:
         """The k that most indices other than the elbow suggest; the least such k."""
+        return self._favorites()[0]
+
+    def _favorites(self) -> list[int]:
+        """Return every k that no other is suggested more often than, ascending."""
         votes = [k for name, k in self.suggested.items() if name != "elbow"]
-        return min(set(votes), key=lambda k: (-votes.count(k), k)) if votes else self.ks[0]
+        return sorted({k for k in votes if all(votes.count(k) >= votes.count(other) for other in votes)} or self.ks[:1])
 
     def __repr__(self) -> str:
         """Show the table and what each index suggests."""
@@ -792,7 +796,8 @@ class NumberOfClusters:
             cells = [str(k), *(f"{column[i]:.4g}" for column in columns)]
             lines.append("  ".join(cell.rjust(len(name)) for cell, name in zip(cells, names, strict=True)))
         votes = ", ".join(f"{name} {k}" for name, k in self.suggested.items())
-        return "\n".join([*lines, f"Suggested: {votes}; most: {self.k}"])
+        most = " or ".join(map(str, self._favorites()))
+        return "\n".join([*lines, f"Suggested: {votes}; most: {most}"])
 
 
 def choose_k(

@@ -161,7 +161,7 @@ BAD_IMAGES = {
     "wide integers": (np.zeros((20, 30, 3), np.uint32), TypeError, "image must be of uint8 or uint16, got uint32"),
     "booleans": (np.zeros((20, 30, 3), bool), TypeError, "image must be of uint8 or uint16, got bool"),
     "objects": (IMAGE.astype(object), TypeError, "image must be of uint8 or uint16, got object"),
-    "a path": ("photo.jpg", TypeError, "image must be of uint8 or uint16"),
+    "a path": ("photo.jpg", TypeError, "image must be an array or a Pillow image, got a path"),
     "None": (None, TypeError, "image must be of uint8 or uint16"),
     "ragged lists": ([[1, 2], [3]], ValueError, "image is not a rectangular array"),
     "no rows": (np.zeros((0, 30, 3), np.uint8), ValueError, "image is empty: its shape is (0, 30, 3)"),

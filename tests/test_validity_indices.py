@@ -223,6 +223,15 @@ def weighted_blobs():
     return X, rng.integers(1, 5, 60)
 
 
+def test_choose_k_names_all_that_are_suggested_most(iris):
+    chosen = choose_k(iris, range(2, 7), n_references=5, random_state=0)
+    chosen.suggested.clear()
+    chosen.suggested.update(gap=6, elbow=3, silhouette=2, calinski_harabasz=3, davies_bouldin=2)
+    assert (chosen.k, str(chosen).rpartition("; ")[2]) == (2, "most: 2")
+    chosen.suggested["gap"] = 3
+    assert (chosen.k, str(chosen).rpartition("; ")[2]) == (2, "most: 2 or 3")
+
+
 def test_choose_k_takes_weights_as_repeated_rows():
     X, weights = weighted_blobs()
     weighted = choose_k(X, range(1, 5), n_init=20, sample_weight=weights, random_state=0)
