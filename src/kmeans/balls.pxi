@@ -73,8 +73,8 @@ cdef class BallSearch(PlainSearch):
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
     on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
-    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay, `otherwise` is called for another search
-    after so many iterations; before, all distances are computed.
+    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay in so many iterations (`patience`),
+    `otherwise` is called for another search, which stays; before, all distances are computed.
     """
 
     cdef:
@@ -268,21 +268,18 @@ cdef class BallSearch(PlainSearch):
         cdef ptrdiff_t task, j, stride = sums_stride(self.p)
         cdef int32_t[::1] labels
         self.iteration += 1
+        if self._call_other():
+            return self.other.sums(centers, totals)
         if self.iteration == self.next_trial and self.left > BALL_FEW_PAIRS:
             self.next_trial *= 4
             labels = np.empty(self.points.n_rows, dtype=np.int32)
             if self.useful:
                 self._visit(BALL_LABEL, centers, &labels[0])
                 self._add(labels, totals)
-            elif self._call_other():
-                self.other.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
-                self._add(labels, totals)
             else:
                 self._label_and_sum(centers, totals, &labels[0])
             return self._make(centers, labels)
         if not self.useful:
-            if self._call_other():
-                return self.other.sums(centers, totals)
             return self._label_and_sum(centers, totals, NULL)
         self._visit(BALL_SUM, centers, NULL)
         totals[:] = 0
@@ -301,7 +298,7 @@ cdef class BallSearch(PlainSearch):
         return PlainSearch.assign(self, centers, costs, labels)
 
     cdef bint _call_other(self) except -1:
-        """Is it time for another search?"""
-        if self.other is None and self.otherwise is not None and self.iteration > self.patience:
+        """Is there another search, or is it time for one?"""
+        if self.other is None and self.otherwise is not None and self.iteration > self.patience and not self.useful:
             self.other = self.otherwise()
         return self.other is not None

@@ -37,7 +37,8 @@ cdef extern from "kmeans/groups.h" nogil:
 cdef enum:
     GROUP_ROWS = 1024       # rows one thread takes at a time
     GROUP_GAPS = 64         # centers one thread takes at a time
-    GROUP_MOST_PAUSE = 16   # iterations
+    GROUP_FIRST_PAUSE = 3   # iterations
+    GROUP_MOST_PAUSE = 16
 
 
 # What an update is made of.
@@ -106,7 +107,7 @@ cdef class GroupSearch(PlainSearch):
         self.center_view.n_rows, self.center_view.n_columns, self.center_view.dtype = k, self.p, MATRIX_FLOAT64
         self.center_view.row_stride, self.center_view.column_stride = self.p * sizeof(double), sizeof(double)
         self.fresh = True
-        self.pause, self.next_pause = 0, 1
+        self.pause, self.next_pause = 0, GROUP_FIRST_PAUSE
         cdef size_t table_size = padded(group_table_bytes(k, self.p, t))
         self.group_worker_size = padded(group_worker_bytes(self.p, t))
         self.group_memory = scratch_allocate(table_size + self.group_worker_size * self.n_threads)

@@ -64,12 +64,35 @@ static inline void labeled_costs_chunk(const matrix *points, const double *weigh
     }
 }
 
+enum { ORDERED_ROWS = 8 };
+
+/* Squared distances of up to ORDERED_ROWS rows from `at` on, each to a center of its own. Columns are added up in order, as
+ * exact_argmin does: a choice by them is that of a brute-force search, also among rows that are as good as equally far. */
+FC_INLINE void ordered_distances(const matrix *points, ptrdiff_t at, ptrdiff_t count, const double *const *centers,
+                                 double *squared, matrix_dtype dtype) {
+    const char *rows[ORDERED_ROWS];
+    for (ptrdiff_t r = 0; r < ORDERED_ROWS; r++) {
+        rows[r] = points->data + (at + (r < count ? r : 0)) * points->row_stride;
+        squared[r] = 0;
+    }
+    for (ptrdiff_t i = 0; i < points->n_columns; i++) {
+        for (int r = 0; r < ORDERED_ROWS; r++) {
+            const double difference = matrix_value(rows[r] + i * points->column_stride, dtype) - centers[r][i];
+            squared[r] += difference * difference;
+        }
+    }
+}
+
 FC_INLINE void own_distances_typed(const matrix *points, const double *centers, const int32_t *labels, ptrdiff_t start,
                                    ptrdiff_t stop, double *closest, matrix_dtype dtype) {
-    const ptrdiff_t p = points->n_columns, cs = points->column_stride;
-    const char *row = points->data + start * points->row_stride;
-    for (ptrdiff_t at = start; at < stop; at++, row += points->row_stride) {
-        closest[at] = matrix_distance(row, centers + (ptrdiff_t)labels[at] * p, p, cs, dtype);
+    const ptrdiff_t p = points->n_columns;
+    for (ptrdiff_t at = start; at < stop; at += ORDERED_ROWS) {
+        const ptrdiff_t count = stop - at < ORDERED_ROWS ? stop - at : ORDERED_ROWS;
+        const double *own[ORDERED_ROWS];
+        double squared[ORDERED_ROWS];
+        for (ptrdiff_t r = 0; r < ORDERED_ROWS; r++) own[r] = centers + (ptrdiff_t)labels[at + (r < count ? r : 0)] * p;
+        ordered_distances(points, at, count, own, squared, dtype);
+        memcpy(closest + at, squared, (size_t)count * sizeof(double));
     }
 }
 
@@ -81,10 +104,15 @@ static inline void own_distances_chunk(const matrix *points, const double *cente
 
 FC_INLINE void closer_typed(const matrix *points, const double *center, ptrdiff_t start, ptrdiff_t stop, double *closest,
                             matrix_dtype dtype) {
-    const char *row = points->data + start * points->row_stride;
-    for (ptrdiff_t at = start; at < stop; at++, row += points->row_stride) {
-        const double squared = matrix_distance(row, center, points->n_columns, points->column_stride, dtype);
-        if (squared < closest[at]) closest[at] = squared;
+    const double *same[ORDERED_ROWS];
+    for (int r = 0; r < ORDERED_ROWS; r++) same[r] = center;
+    for (ptrdiff_t at = start; at < stop; at += ORDERED_ROWS) {
+        const ptrdiff_t count = stop - at < ORDERED_ROWS ? stop - at : ORDERED_ROWS;
+        double squared[ORDERED_ROWS];
+        ordered_distances(points, at, count, same, squared, dtype);
+        for (ptrdiff_t r = 0; r < count; r++) {
+            if (squared[r] < closest[at + r]) closest[at + r] = squared[r];
+        }
     }
 }
 
