@@ -103,7 +103,8 @@ static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 
 /* Values in one panel: where the next one begins. */
 static inline ptrdiff_t metric_panel_size(const metric *m) { return m->n_features * METRIC_PANEL; }
 
-/* Values of the distances, and of the first sums, of a tile of `count` rows and k column panels: all row groups that are begun. */
+/* Values of the distances, and of the first sums, of a tile of `count` rows and k column panels: all row groups that are
+ * begun. */
 static inline ptrdiff_t metric_tile_plane(ptrdiff_t count, ptrdiff_t k) {
     return (count + METRIC_GROUP - 1) / METRIC_GROUP * METRIC_GROUP * k * METRIC_PANEL;
 }
