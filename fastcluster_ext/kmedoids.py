@@ -158,9 +158,9 @@ def kmedoids(
         "build": the best first medoid, then the best one more, as in PAM, O(n^2 k). "k-medoids++": drawn far apart,
         the best of ``2 + int(log(k))`` at each step. "lab": as build, on a new sample of ``10 + sqrt(n)`` points at
         each step. "sample": the medoids that fasterpam finds for 2048 points, drawn evenly by weight, then for four
-        times as many, and so on. "first": the first k points. An array gives the rows of the medoids. "auto" is
-        "build" for "pam", "random" for "clarans", and "k-medoids++" for the others, or "sample" for them if there are
-        more than 8192 points.
+        times as many, and so on. "first": the first k points of positive weight. An array gives the rows of the
+        medoids. "auto" is "build" for "pam", "random" for "clarans", and "k-medoids++" for the others, or "sample" for
+        them if there are more than 8192 points.
     n_init : int
         Number of runs from different starts, of which the one of least loss is returned. Given medoids are run once.
     max_iter : int
@@ -172,7 +172,8 @@ def kmedoids(
         Of "clarans": how many local searches, and after how many neighbors that are no better one ends; by default
         the larger of 250 and 1.25 % of all ``k (n - k)``.
     sample_weight : (n,) array-like, optional
-        Weights, not negative, not all zero: a point of weight 3 counts as three equal points.
+        Weights, not negative, not all zero: a point of weight 3 counts as three equal points, and one of weight 0,
+        which gets a label, as none: it only becomes a medoid if `init` names it.
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         Source of randomness. An int gives the same result at every call.
     n_threads : int, optional
@@ -192,7 +193,8 @@ def kmedoids(
     ------
     TypeError, ValueError
         Naming the argument: X of the wrong shape, not finite, or not a matrix of dissimilarities; k less than 1 or more
-        than the number of (distinct) points; medoids given twice; unknown names; weights negative or all zero.
+        than the number of (distinct) points of positive weight; medoids given twice; unknown names; weights
+        negative or all zero.
     FloatingPointError
         If the metric is undefined for some points, as the cosine distance of a zero vector is.
 
@@ -201,7 +203,8 @@ def kmedoids(
     From points no n x n matrix is ever stored: distances are computed where they are needed, in float64, and for
     Manhattan, Euclidean, squared Euclidean and Chebyshev distances most are ruled out before, by the distance to a box
     around neighboring points. Time: O(n^2) a pass of fasterpam (at memory speed for a matrix), O(n) to O(n k) a swap;
-    memory: O(n p), or O(n) beside a matrix.
+    memory: O(n p), or O(n) beside a matrix. Differences are squared as they are: Euclidean distances below 1e-154 lose
+    digits and below 1e-162 are 0, as SciPy's are; rescale such data.
 
     Sources: L. Kaufman and P. J. Rousseeuw, "Finding Groups in Data", 1990 (PAM, CLARA); R. T. Ng and J. Han, IEEE
     TKDE 14(5), 2002 (CLARANS); E. Schubert and P. J. Rousseeuw, Information Systems 101, 2021 (FastPAM1, FasterPAM,

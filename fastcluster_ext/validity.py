@@ -55,11 +55,17 @@ def _codes(labels: Any, n: int, name: str = "labels") -> tuple[Codes, int]:
     values = np.asarray(labels)
     if values.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), one label for each point, got {values.shape}")
-    distinct, codes = np.unique(values, return_inverse=True)
+    try:
+        distinct, codes = np.unique(values, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"{name} must be of one kind, so that they can be put in order: {error}") from None
     return codes.reshape(-1).astype(np.int32), len(distinct)
 
 
-def _check_clusters(k: int, n: int, least: int = 2) -> None:
+def _check_clusters(codes: Codes, weights: Floats | None, least: int = 2) -> None:
+    """Refuse too few or too many clusters, of points of positive weight; a point of weight 3 is three."""
+    n = len(codes) if weights is None else max(len(codes), math.ceil(float(weights.sum())))
+    k = len(np.unique(codes if weights is None else codes[weights > 0]))
     if not least <= k <= max(n - 1, least - 1):
         raise ValueError(f"labels must hold from {least} to {n - 1} clusters (n - 1), got {k}")
 
@@ -225,8 +231,7 @@ def silhouette_samples(
     n = len(points)
     codes, k = _codes(labels, n)
     weights = as_weights(sample_weight, n)
-    counted = n if weights is None else max(n, math.ceil(float(weights.sum())))
-    _check_clusters(k, counted)
+    _check_clusters(codes, weights)
     found = _neighborhood(points, codes, k, metric, weights, threads)
     return _silhouettes(found, codes, k, weights)
 
@@ -487,17 +492,23 @@ def contingency(
 
 
 def _pairs(table: npt.ArrayLike) -> tuple[Any, Any, Any, Any]:
-    """Pairs of points together in both, in the rows', in the columns' clustering, and all; integers stay exact."""
+    """Pairs of points together in both, in the rows', in the columns' clustering, and all, as Python's integers."""
     values = np.asarray(table)
-    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "iuf" or values.min() < 0:
+    if values.ndim != 2 or values.size == 0 or values.dtype.kind not in "iuf" or not values.min() >= 0:
         raise ValueError("table must be a two-dimensional contingency table of counts")
-    exact = values.astype(object) if values.dtype.kind in "iu" else values
+    if values.dtype.kind == "f" and not (np.isfinite(values) & (np.floor(values) == values)).all():
+        raise ValueError("pairs of points are counted: table, or sample_weight, must hold whole numbers")
+    exact = np.array([[int(value) for value in row] for row in values], dtype=object)
 
     def count(sizes: Any) -> Any:
-        return (sizes * (sizes - 1)).sum() / 2 if values.dtype.kind == "f" else (sizes * (sizes - 1)).sum() // 2
+        return (sizes * (sizes - 1)).sum() // 2
 
-    total = np.asarray([exact.sum()], dtype=exact.dtype)
-    return count(exact), count(exact.sum(axis=1)), count(exact.sum(axis=0)), count(total)
+    return (
+        count(exact),
+        count(exact.sum(axis=1)),
+        count(exact.sum(axis=0)),
+        count(np.array([exact.sum()], dtype=object)),
+    )
 
 
 def _table(labels_true: Any, labels_pred: Any, table: Any, sample_weight: Any) -> npt.NDArray[Any]:
@@ -526,7 +537,12 @@ def rand_score(
     table : (k, m) array-like, optional
         Their `contingency`, in place of the labels.
     sample_weight : (n,) array-like, optional
-        A point of weight 3 counts as three points.
+        Whole numbers: a point of weight 3 counts as three points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument: labels of unequal numbers; a table that does not hold counts; weights that are not whole.
 
     Notes
     -----
@@ -580,8 +596,13 @@ def _moments(X: Any, labels: Any, sample_weight: Any) -> _Moments:
     points = as_points(X)
     codes, k = _codes(labels, len(points))
     weights = as_weights(sample_weight, len(points))
+    _check_clusters(codes, weights)
     share = np.ones(len(points)) if weights is None else weights
-    _check_clusters(k, len(points) if weights is None else max(len(points), math.ceil(share.sum())))
+    if not share.all():
+        # Points of weight 0, and clusters of nothing else, are as good as absent.
+        counted = np.flatnonzero(share)
+        points, share = points[counted], share[counted]
+        codes, k = _codes(codes[counted], len(counted))
     totals = np.bincount(codes, share, minlength=k).astype(np.float64)
     shift = points[0].astype(np.float64)
     means = np.zeros((k, points.shape[1]))

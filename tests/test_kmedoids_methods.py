@@ -326,7 +326,7 @@ def test_loss_is_that_of_the_kmedoids_package(method):
         lambda n: st.tuples(
             st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=n, max_size=n, unique=True),
             st.integers(1, min(n, 6)),
-            st.lists(st.integers(1, 3), min_size=n, max_size=n),
+            st.lists(st.integers(0, 3), min_size=n, max_size=n).filter(any),
         )
     ),
     st.sampled_from(["fasterpam", "fastpam1", "alternate"]),
@@ -336,8 +336,10 @@ def test_weights_are_repeated_rows(problem, method):
     X = np.array(points, dtype=float)
     repeated = np.repeat(X, weights, axis=0)
     first = np.cumsum(weights) - weights
-    weighted = kmedoids(X, k, method=method, init=np.arange(k), sample_weight=weights)
-    plain = kmedoids(repeated, k, method=method, init=first[np.arange(k)])
+    start = np.flatnonzero(weights)[:k]
+    k = len(start)
+    weighted = kmedoids(X, k, method=method, init=start, sample_weight=weights)
+    plain = kmedoids(repeated, k, method=method, init=first[start])
     assert weighted.loss == pytest.approx(plain.loss, rel=1e-12)
     np.testing.assert_array_equal(weighted.centers, plain.centers)
     np.testing.assert_array_equal(np.repeat(weighted.labels, weights), plain.labels)
@@ -380,20 +382,38 @@ def test_clara_watched_or_not_is_the_same(weighted, precomputed):
 
 @pytest.mark.parametrize("sample_size", [None, 60])
 @pytest.mark.parametrize("precomputed", [False, True])
-def test_samples_of_clara_hold_no_points_without_weight(sample_size, precomputed):
-    # Crosses whose middles, without weight, would be the best medoids.
+def test_points_without_weight_become_no_medoids(sample_size, precomputed):
+    # Crosses whose middles would be the best medoids, had they a weight.
     cross = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
     X = (np.random.default_rng(0).uniform(-100, 100, (80, 1, 2)) + cross).reshape(-1, 2)
     weights = np.tile([0, 1, 1, 1, 1], 80)
     X = cdist(X, X, "cityblock") if precomputed else X
     arguments = {"metric": "precomputed" if precomputed else "manhattan", "sample_weight": weights}
-    assert not weights[kmedoids(X, 40, random_state=0, **arguments).medoids].all()
-    for init in ("auto", "lab", "random"):
-        for seed in range(5):
+    for method in ("fasterpam", "fastpam1", "pam", "alternate", "clara", "clarans", "onebatch"):
+        if method == "onebatch" and precomputed:
+            continue
+        for init in ("auto", "lab", "random", "first", "build"):
             result = kmedoids(
-                X, 40, method="clara", init=init, sample_size=sample_size, n_samples=3, random_state=seed, **arguments
+                X, 40, method=method, init=init, sample_size=sample_size, n_samples=3, random_state=0, **arguments
             )
             assert weights[result.medoids].all()
+    # Given by name one may be a medoid, and stays if nothing is better.
+    middle = kmedoids([[0.0], [1.0], [9.0]], 2, init=[0, 2], sample_weight=[0, 1, 1], max_iter=0)
+    assert middle.medoids.tolist() == [0, 2]
+    assert kmedoids([[0.0], [1.0], [9.0]], 2, init=[0, 2], sample_weight=[0, 1, 1]).medoids.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("method", ["fasterpam", "fastpam1", "pam", "alternate", "clarans"])
+def test_no_swap_for_what_rounding_leaves(method):
+    # Distances of 1e6 cancel in the change of the loss, which is of the size of 1; swaps went to and fro for ever.
+    X = np.array([[-1.0906594, 1.0493201], [-2197639.25, 308653.375], [127183.82, -71156.117], [9.7e-06, -1.2e-05]])
+    X = X.astype(np.float32)
+    result = kmedoids(X, 3, method=method, init=[3, 0, 1], random_state=0, history=True)
+    assert result.converged
+    losses = [step.loss for step in result.history]
+    assert all(after < before for before, after in itertools.pairwise(losses))
+    D = cdist(X, X, "cityblock")
+    assert result.loss == min(D[:, list(c)].min(axis=1).sum() for c in itertools.combinations(range(4), 3))
 
 
 def test_samples_of_clara_are_drawn_by_weight():

@@ -172,6 +172,29 @@ def test_rand_indices_of_a_thousand_million_points():
         rand_score([0, 1], [0])
 
 
+def test_rand_indices_count_whole_points():
+    weights = 1e300 * np.arange(1, 5)  # whole, as large floats are
+    assert rand_score([0, 0, 1, 2], [0, 0, 1, 1], sample_weight=weights) == pytest.approx(1 - 2 * 12 / 100)
+    for score in (rand_score, adjusted_rand_score):
+        with pytest.raises(ValueError, match="sample_weight, must hold whole numbers"):
+            score([0, 0, 1], [0, 1, 1], sample_weight=[1, 0.5, 1])
+        for bad in (0.5, np.nan, np.inf, -1.0):
+            with pytest.raises(ValueError, match="table"):
+                score(table=[[1.0, bad], [2.0, 1.0]])
+
+
+def test_clusters_without_weight_are_as_good_as_absent():
+    X = np.random.default_rng(0).normal(size=(30, 2))
+    labels, weights = np.arange(30) % 3, np.where(np.arange(30) % 3 == 2, 0, 1)
+    kept = weights > 0
+    for score in (calinski_harabasz_score, davies_bouldin_score, silhouette_score):
+        assert score(X, labels, sample_weight=weights) == pytest.approx(score(X[kept], labels[kept]), rel=1e-12)
+        with pytest.raises(ValueError, match="labels must hold from 2"):
+            score(X, np.minimum(labels, 1), sample_weight=(labels == 0).astype(float))
+        with pytest.raises(TypeError, match="labels must be of one kind"):
+            score(X, np.array(["a", 1] * 15, dtype=object))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_variance_ratio_and_davies_bouldin(dtype):
     X, labels = labelled()

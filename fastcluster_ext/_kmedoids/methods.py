@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastcluster_ext._kmedoids.problem import Indices, Problem, defined
-from fastcluster_ext._kmedoids.runs import LEAST_GAIN, Run, Settings, eager, sweep
+from fastcluster_ext._kmedoids.runs import LEAST_GAIN, Run, Settings, eager, improve, sweep
 from fastcluster_ext._kmedoids.starts import start_state
 
 __all__ = ["METHODS"]
@@ -39,10 +39,10 @@ def _fastpam1(problem: Problem, state: Any, k: int, given: Indices | None, setti
             run.converged = True
             break
         best, slot = found
-        old = int(state.medoids[slot])
-        state.swap(slot, best)
-        run.n_swap += 1
-        run.observe(state, (old, best))
+        if not improve(run, state, slot, best):
+            # Rounding hides which swap is the best; any that does improve will do.
+            sweep(run, problem, state, settings)
+            break
     return run
 
 
@@ -50,11 +50,12 @@ def _alternate(problem: Problem, state: Any, k: int, given: Indices | None, sett
     run = Run(settings)
     start_state(problem, state, k, given, settings)
     run.observe(state)
+    candidates = problem.candidates
     while run.n_iter < settings.max_iter and not run.converged and not run.stopped:
         run.n_iter += 1
         medoids = state.medoids.copy()
         for j in range(k):
-            members = np.flatnonzero(state.nearest == j)
+            members = candidates[state.nearest[candidates] == j]
             if len(members):
                 medoids[j] = members[_center(problem, state, members)]
         before = state.loss
@@ -120,7 +121,8 @@ def _clara(problem: Problem, state: Any, k: int, given: Indices | None, settings
 
 
 def _clarans(problem: Problem, state: Any, k: int, given: Indices | None, settings: Settings) -> Run:
-    n = problem.n
+    candidates = problem.candidates
+    n = len(candidates)
     neighbors = settings.max_neighbor or max(250, math.ceil(0.0125 * k * (n - k)))
     # One candidate stands for k neighbors: its swaps with every medoid are evaluated at once.
     patience = max(1, -(-neighbors // k))
@@ -136,7 +138,7 @@ def _clarans(problem: Problem, state: Any, k: int, given: Indices | None, settin
             missing = [place for place in range(start, start + count) if place not in drawn]
             for place, value in zip(missing, (settings.uniforms(len(missing)) * n).astype(np.int64), strict=True):
                 drawn[place] = int(value)
-            return np.array([drawn[place] for place in range(start, start + count)], dtype=np.int64)
+            return candidates[[drawn[place] for place in range(start, start + count)]]
 
         eager(run, state, problem.least_batch, random, patience, max(settings.max_iter, 0) * n)
         run.n_iter = search + 1
@@ -157,7 +159,7 @@ def _onebatch(problem: Problem, state: Any, k: int, given: Indices | None, setti
     start = state.medoids.copy()
     if problem.points is not None:
         weights = None if problem.weights is None else hits
-        judges = problem.subset(batch, weights).state(k, rows=problem.points, sifted=True)
+        judges = problem.subset(batch, weights).state(k, among=problem, sifted=True)
     else:
         raise ValueError("method 'onebatch' works from points; from a matrix, use 'fasterpam' or 'clara'")
     judges.assign(start)

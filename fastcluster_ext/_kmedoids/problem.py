@@ -27,17 +27,19 @@ _CALL = 1 << 13
 
 # Points are put in an order in which neighbors are close by interleaving this many bits of at most this many features.
 _ORDER_BITS, _ORDER_FEATURES = 10, 6
+_TINY = float(np.finfo(np.float64).smallest_subnormal)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is clustered: points and their metric, or a matrix; and the weights."""
+    """What is clustered: points and their metric, or a matrix; the weights; and who may not become a medoid."""
 
     points: Array | None
     matrix: Array | None
     metric: Metric | None
     weights: Floats | None
     threads: int
+    excluded: Indices | None = None
 
     @property
     def n(self) -> int:
@@ -47,24 +49,34 @@ class Problem:
         return len(given)
 
     @property
+    def candidates(self) -> Indices:
+        """The points that may become medoids, ascending."""
+        everyone = np.arange(self.n)
+        return everyone if self.excluded is None else np.delete(everyone, self.excluded)
+
+    @property
     def least_batch(self) -> int:
         """Number of candidates that take about as long to look at as the call that asks for it."""
         return max(self.threads, _CALL // self.n)
 
-    def state(self, k: int, *, rows: Array | None = None, sifted: bool = False) -> Any:
-        """Return the kernel's state for up to k medoids, taken from `rows` if they are not taken from the points."""
+    def state(self, k: int, *, among: Problem | None = None, sifted: bool = False) -> Any:
+        """Return the kernel's state for up to k medoids; from points, they may be taken from `among` another's."""
         medoids = _kernels.load("medoids")
         if self.metric is None:
-            return medoids.Medoids(matrix=self.matrix, k=k, weights=self.weights, n_threads=self.threads)
+            return medoids.Medoids(
+                matrix=self.matrix, k=k, weights=self.weights, excluded=self.excluded, n_threads=self.threads
+            )
         assert self.points is not None
+        source = self if among is None else among
         return medoids.Medoids(
-            rows=self.points if rows is None else rows,
+            rows=source.points,
             points=self.points,
             code=self.metric.code,
             exponent=self.metric.exponent,
             order=_neighbors_in_order(self.points) if sifted else None,
             k=k,
             weights=self.weights,
+            excluded=source.excluded,
             n_threads=self.threads,
         )
 
@@ -98,11 +110,12 @@ class Problem:
         """Raise ValueError if there are fewer than k (distinct) points of positive weight."""
         rows = None if self.weights is None else np.flatnonzero(self.weights)
         available = self.n if rows is None else len(rows)
+        weighty = "" if available == self.n else " of positive weight"
         if available < k:
-            raise ValueError(f"k must be at most the number of points, which is {available}, got {k}")
+            raise ValueError(f"k must be at most the number of points{weighty}, which is {available}, got {k}")
         distinct = self.count_distinct(rows, k)
         if distinct < k:
-            raise ValueError(f"k must be at most the number of distinct points, which is {distinct}, got {k}")
+            raise ValueError(f"k must be at most the number of distinct points{weighty}, which is {distinct}, got {k}")
 
     def spread(self, count: int, uniforms: Uniforms) -> Indices:
         """Return how often each point is hit by `count` draws, evenly spaced: in proportion to weight, everywhere."""
@@ -153,9 +166,16 @@ class Problem:
 def problem_of(X: Any, metric: Any, sample_weight: Any, threads: int) -> Problem:
     if isinstance(metric, str) and metric == "precomputed":
         matrix = as_dissimilarities(X, threads)
-        return Problem(None, matrix, None, as_weights(sample_weight, len(matrix)), threads)
+        weights = as_weights(sample_weight, len(matrix))
+        return Problem(None, matrix, None, weights, threads, _weightless(weights))
     points = as_points(X, n_threads=threads)
-    return Problem(points, None, resolve_metric(metric), as_weights(sample_weight, len(points)), threads)
+    weights = as_weights(sample_weight, len(points))
+    return Problem(points, None, resolve_metric(metric), weights, threads, _weightless(weights))
+
+
+def _weightless(weights: Floats | None) -> Indices | None:
+    """Return the points of weight 0: they are as good as absent, so none becomes a medoid."""
+    return None if weights is None or weights.all() else np.flatnonzero(weights == 0)
 
 
 def as_dissimilarities(values: Any, threads: int, name: str = "X") -> Array:
@@ -190,9 +210,9 @@ def _neighbors_in_order(points: Array) -> npt.NDArray[np.int32]:
     widest = np.argsort(low - high, kind="stable")[:_ORDER_FEATURES]
     keys = np.zeros(len(points), dtype=np.uint64)
     for place, feature in enumerate(widest):
-        span = high[feature] - low[feature]
-        scale = (2**_ORDER_BITS - 1) / span if span > 0 else 0.0
-        cells = ((points[:, feature].astype(np.float64) - low[feature]) * scale).astype(np.uint64)
+        # The share of the span, not the place times a factor, which overflows for subnormal spans.
+        shares = (points[:, feature].astype(np.float64) - low[feature]) / max(high[feature] - low[feature], _TINY)
+        cells = (shares * (2**_ORDER_BITS - 1)).astype(np.uint64)
         for bit in range(_ORDER_BITS):
             keys |= ((cells >> np.uint64(bit)) & np.uint64(1)) << np.uint64(bit * len(widest) + place)
     return np.argsort(keys, kind="stable").astype(np.int32)

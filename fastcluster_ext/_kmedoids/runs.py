@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastcluster_ext._kmedoids.problem import Indices, Problem
 from fastcluster_ext._random import Uniforms
 
-__all__ = ["LEAST_GAIN", "Callback", "KMedoidsStep", "Run", "Settings", "eager", "sweep"]
+__all__ = ["LEAST_GAIN", "Callback", "KMedoidsStep", "Run", "Settings", "eager", "improve", "sweep"]
 
 Callback = Callable[["KMedoidsStep"], Any]
 
@@ -102,6 +102,21 @@ class Run:
             self.stopped = True
 
 
+def improve(run: Run, state: Any, slot: int, candidate: int) -> bool:
+    """Put `candidate` in the place of medoid `slot` if that lowers the loss; return whether it did.
+
+    The change that was found for a swap is a difference of sums over points. Where distances differ by many orders of
+    magnitude it may be nothing but what rounding left, so it is the loss afterwards that decides.
+    """
+    before, old = float(state.loss), int(state.medoids[slot])
+    if not state.swap(slot, candidate) < before:
+        state.swap(slot, old)
+        return False
+    run.n_swap += 1
+    run.observe(state, (old, candidate))
+    return True
+
+
 def eager(
     run: Run,
     state: Any,
@@ -128,22 +143,20 @@ def eager(
             continue
         at, slot = found
         tried += at + 1
-        # The next improvement is about as far away as this one was; half of that wastes least.
-        since, size = 0, max(least, (since + at) // 2)
-        old, new = int(state.medoids[slot]), int(candidates[at])
-        state.swap(slot, new)
-        run.n_swap += 1
-        run.observe(state, (old, new))
+        since += at + 1
+        if improve(run, state, slot, int(candidates[at])):
+            # The next improvement is about as far away as this one was; half of that wastes least.
+            since, size = 0, max(least, (since - 1) // 2)
     run.converged = since >= patience
     return tried
 
 
 def sweep(run: Run, problem: Problem, state: Any, settings: Settings) -> None:
-    """Try all candidates in turn, over and over, until no swap improves or `max_iter` rounds have passed."""
+    """Try all candidates in turn, over and over, until no swap improves or `max_iter` iterations have passed."""
     n = problem.n
 
     def cyclic(start: int, count: int) -> Indices:
         return np.arange(start, start + count) % n
 
-    tried = eager(run, state, problem.least_batch, cyclic, n, settings.max_iter * n)
-    run.n_iter = -(-tried // n)
+    tried = eager(run, state, problem.least_batch, cyclic, n, (settings.max_iter - run.n_iter) * n)
+    run.n_iter += -(-tried // n)

@@ -54,7 +54,7 @@ def start_state(problem: Problem, state: Any, k: int, given: Indices | None, set
     elif settings.init == "random":
         medoids = problem.draw(k, settings.uniforms, distinct=True)
     elif settings.init == "first":
-        medoids = np.arange(k)
+        medoids = problem.candidates[:k]
     elif settings.init == "sample":
         defined(state.assign(_from_samples(problem, k, settings)))
         _polish(problem, state, replace(settings, history=False, callback=None))
@@ -108,14 +108,14 @@ def _polish(problem: Problem, state: Any, settings: Settings) -> None:
 
 def _build(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None:
     """PAM's BUILD: the best first medoid, then, k - 1 times, the best one more."""
-    candidates = np.arange(problem.n)
-    changes = np.empty(problem.n)
+    candidates = problem.candidates
+    changes = np.empty(len(candidates))
     state.totals(candidates, problem.weights, changes)
     defined(state.assign(candidates[[int(changes.argmin())]]))
     for _ in range(1, k):
         state.evaluate_addition(candidates, True, changes)
-        changes[state.medoids[: state.k]] = math.inf
-        state.add(int(changes.argmin()))
+        changes[np.searchsorted(candidates, state.medoids[: state.k])] = math.inf
+        state.add(int(candidates[changes.argmin()]))
 
 
 def _plus_plus(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None:
@@ -128,7 +128,7 @@ def _plus_plus(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None
         if not shares[-1] > 0:
             # All points lie on a seed: any others will do.
             defined(float(shares[-1]))
-            rest = np.setdiff1d(np.arange(problem.n), state.medoids[:i])
+            rest = np.setdiff1d(problem.candidates, state.medoids[:i])
             for row in rest[: k - i]:
                 state.add(int(row))
             return
@@ -148,7 +148,7 @@ def _lab(problem: Problem, state: Any, k: int, uniforms: Uniforms) -> None:
         sample = problem.draw(size, uniforms, distinct=False)
         sample = sample if i == 0 else np.setdiff1d(sample, state.medoids[:i])
         if len(sample) == 0:
-            sample = np.setdiff1d(np.arange(problem.n), state.medoids[:i])
+            sample = np.setdiff1d(problem.candidates, state.medoids[:i])
         part = problem.subset(sample, None)
         distances = np.empty((len(sample), len(sample)))
         part.state(1).table(np.arange(len(sample)), distances)

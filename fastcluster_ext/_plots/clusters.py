@@ -75,7 +75,12 @@ def clusters(
     found = codes_of(labels, len(points))
     plane = Plane(points, tuple(map(str, getattr(X, "columns", ()))))
     spots = plane.project(points[rows])
-    crosses = None if centers is None else plane.project(as_points(centers, "centers"))
+    crosses = None
+    if centers is not None:
+        middles = as_points(centers, "centers")
+        if middles.shape[1] != points.shape[1]:
+            raise ValueError(f"centers must have {points.shape[1]} features, as X has, got {middles.shape[1]}")
+        crosses = plane.project(middles)
     if classes is None:
         ax = axes_for(ax)
         _scatter(ax, spots, found[0], found[1][rows], cluster_colors(len(found[0])), plane)

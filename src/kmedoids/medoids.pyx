@@ -225,6 +225,7 @@ cdef class Medoids:
     rows, points: n_rows x p candidates and n_points x p points, the same object where they are the same; or None   IN
     weights: n_points, or None for ones                                                   IN
     order: a permutation of the points under which neighbors are close, or None: no sieve
+    excluded: candidates that are never swapped in, ascending, or None
     """
 
     cdef:
@@ -235,7 +236,7 @@ cdef class Medoids:
         sieve f
         screen g
         readonly object first, second, nearest, medoids
-        object owned, weights_owner, bounds_owner
+        object owned, weights_owner, bounds_owner, excluded
         int64_t[::1] slots
         int32_t[::1] permutation
         double[::1] sums
@@ -255,7 +256,7 @@ cdef class Medoids:
         readonly double loss
 
     def __cinit__(self, *, ptrdiff_t k, const double[::1] weights, int n_threads, matrix=None, rows=None, points=None,
-                  int code=-1, double exponent=2.0, order=None):
+                  int code=-1, double exponent=2.0, order=None, excluded=None):
         cdef ptrdiff_t n, chunks
         self.row_panels = self.point_panels = NULL
         self.scratch = NULL
@@ -292,6 +293,7 @@ cdef class Medoids:
         self.slots = _empty(k, "int64")
         self.medoids = self.slots.base
         self.bounds = _empty(self.s.n_rows, "float64")
+        self.excluded = excluded
         self.forget()
         import numpy
         self.heaviest = numpy.asarray(weights).max() if self.v.weights != NULL else 1.0
@@ -557,12 +559,15 @@ cdef class Medoids:
         self.bounded = self.written = False
         self.drift = 0
 
-    cdef void write_bounds(self) noexcept:
+    cdef int write_bounds(self) except -1:
         cdef ptrdiff_t c
         if not self.written:
             for c in range(self.s.n_rows):
                 self.bounds[c] = -INFINITY
+            if self.excluded is not None:
+                self.bounds.base[self.excluded] = INFINITY
             self.written = True
+        return 0
 
     def totals(self, const int64_t[::1] candidates, const double[::1] weights, double[::1] sums):
         """sums[t] becomes the weighted sum of dissimilarities of candidates[t] to all points. O(n) each."""
@@ -643,6 +648,7 @@ cdef class Medoids:
         # The most promising first: the best of them rules out many of the others.
         known = self.bounds.base
         likely = numpy.argpartition(known, min(LIKELY, len(known)) - 1)[:LIKELY]
+        likely = likely[known[likely] < INFINITY]
         for chosen in (numpy.sort(likely), None):
             open = numpy.flatnonzero(known - self.drift <= least) if chosen is None else chosen
             self.bound(open, upper)
