@@ -118,6 +118,8 @@ def link_points(
     """Return Z of at least two points: (n, p) finite; weights: (n,) positive, or None for ones."""
     kind = _VECTOR[method, metric]
     pairs, heights, rounds = _merge(values, method, kind, weights, n_threads, _Reporter(callback, len(values) - 1))
+    if method == "weighted":
+        _raise_above_children(pairs, heights)
     tree = as_linkage(pairs, heights, ordered=kind.run != "closest_first", rounds=rounds)
     if callback is not None:
         callback(LinkageStep(len(tree), len(tree)))
@@ -187,6 +189,19 @@ def _merge(
     if not np.isfinite(squares).all():
         raise ValueError(f"heights of {method} linkage are beyond float64; rescale the data")
     return pairs, squares, rounds
+
+
+def _raise_above_children(pairs: npt.NDArray[np.int32], heights: _Floats) -> None:
+    """Make no merge lower than those below it, which come before it: with equal distances, rounding can.
+
+    Sorted by height, the upper would be made first, by other clusters. Where a distance is that of two sets of points,
+    only an order is lost, but WPGMA's depends on the order in which they became sets.
+    """
+    tree = np.empty((len(heights), 4))
+    trees = _kernels.load("trees")
+    trees.label_merges(pairs, np.arange(len(heights)), tree)
+    left, right = tree[:, :2].astype(np.int64).T.copy()
+    trees.node_maxima(left, right, heights)
 
 
 def as_linkage(

@@ -114,6 +114,18 @@ def test_every_merge_of_a_grid_is_a_minimum(weighted, p, method, metric):
     replay(condensed(points, metric), found, method, weights=weights, atol=1e-12)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "sqeuclidean"])
+@pytest.mark.parametrize("method", ["average", "weighted"])
+def test_means_of_equal_distances_that_rounding_sets_apart(method, metric):
+    # In many of these a cluster's mean distance comes out lower than the equal one at which it was made.
+    random = np.random.default_rng(11)
+    for _ in range(40):
+        points = random.integers(0, random.integers(2, 5), (random.integers(60, 160), random.integers(2, 6)))
+        points = points * random.choice([1.0, 0.1])
+        found = linkage(points, method, metric, memory="vector")
+        replay(condensed(points, metric), found, method, atol=1e-12)
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     hypothesis_numpy.arrays(np.int8, st.tuples(st.integers(2, 30), st.integers(1, 4)), elements=st.integers(-3, 3)),
