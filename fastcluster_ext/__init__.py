@@ -40,7 +40,7 @@ from fastcluster_ext.validity import (
 __version__ = "0.1.0"
 
 # Not in __all__: they import scikit-learn.
-_ESTIMATORS = ("KMeans", "MiniBatchKMeans")
+_ESTIMATORS = ("AgglomerativeClustering", "KMeans", "KMedoids", "MiniBatchKMeans")
 
 __all__ = [
     "ClusterInfo",

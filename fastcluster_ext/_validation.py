@@ -13,6 +13,7 @@ from fastcluster_ext import _kernels
 
 __all__ = [
     "SQUARABLE",
+    "SQUARED",
     "Array",
     "as_array",
     "as_points",
@@ -25,8 +26,9 @@ __all__ = [
 
 Array: TypeAlias = npt.NDArray[Any]
 
-# Beyond this a squared difference may overflow float64.
+# Beyond this a squared difference may overflow float64; squares below the second lose digits, or vanish.
 SQUARABLE = 1e150
+SQUARED = 1e-290
 
 _KERNEL_DTYPES = tuple(np.dtype(name) for name in ("uint8", "uint16", "float32", "float64"))
 

@@ -74,11 +74,11 @@ def kmeans(
         one point at a time, and the centers with it: "macqueen" to the nearest center, "hartigan" wherever the inertia
         falls most, and "hartigan-wong", R's default, by the two stages of AS 136. The last two end where no single
         point can move and lower the inertia, which are some of the places where Lloyd's ends, and mostly better ones.
-        R's names, in lower case.
+        R's names, in capitals or not.
     metric : {"euclidean", "manhattan", "cosine"}
         What the inertia adds up, and where centers are: "euclidean", squared distances and means; "manhattan", sums of
-        absolute differences and weighted medians of every feature (k-medians); "cosine", ``1 - cos`` and directions of
-        length 1 (spherical k-means). The last two are clustered by Lloyd's algorithm only.
+        absolute differences and weighted medians of every feature (k-medians), also called "cityblock"; "cosine",
+        ``1 - cos`` and directions of length 1 (spherical k-means). The last two by Lloyd's algorithm only.
     init : {"k-means++", "random", "random-partition", "ward"} or (k, p) array-like
         "k-means++" draws seeds far apart, the best of ``2 + int(log(k))`` candidates at each step (as scikit-learn
         does), by Euclidean distance, for "cosine" of the points scaled to length 1; "random" takes k distinct points at
@@ -409,7 +409,10 @@ def _plan(
     history: bool,
     callback: Callback | None,
 ) -> _Plan:
+    # R writes "Hartigan-Wong"; and `pdist` knows Manhattan distances by SciPy's name.
+    algorithm = algorithm.lower() if isinstance(algorithm, str) else algorithm
     check_option(algorithm, "algorithm", tuple(_ALGORITHMS))
+    metric = "manhattan" if isinstance(metric, str) and metric == "cityblock" else metric
     check_option(metric, "metric", METRICS)
     if metric != "euclidean" and _ALGORITHMS[algorithm] is not lloyd.run:
         raise ValueError(f"algorithm must be 'auto' or 'lloyd' with metric={metric!r}, got {algorithm!r}")

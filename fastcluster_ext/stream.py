@@ -99,6 +99,7 @@ class KMeansStream:
         if init_size is not None:
             self.init_size = check_integer(init_size, "init_size", minimum=self.k)
         self.reassignment_ratio = check_real(reassignment_ratio, "reassignment_ratio", minimum=0.0)
+        resolve_threads(n_threads)  # raises if it is none; how many there are is asked for when they work
         self.n_threads = n_threads
         self._generator = generator_from(random_state)
         self.init = check_option(init, "init", _INITS) if isinstance(init, str) else "given"

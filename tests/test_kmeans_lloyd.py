@@ -10,7 +10,7 @@ import reference
 from processes import run_python
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from fastcluster_ext import KMeansResult, kmeans, kmeans_plusplus
+from fastcluster_ext import KMeansResult, kmeans, kmeans_many, kmeans_plusplus
 
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 THREADS = [1, 2, 3, 8]
@@ -345,6 +345,24 @@ def test_balls_of_very_small_and_large_numbers(scale):
         np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
 
 
+def test_squares_that_float64_cannot_hold_are_refused():
+    X = np.random.default_rng(0).normal(size=(500, 3))
+    usual, small = kmeans(X, 3, init=X[:3]), kmeans(np.ldexp(X, -460), 3, init=np.ldexp(X[:3], -460))
+    np.testing.assert_array_equal(usual.labels, small.labels)
+    assert small.inertia == np.ldexp(usual.inertia, -920)
+    for algorithm in ("lloyd", "hartigan-wong", "macqueen"):
+        for scale in (1e-155, 1e-165, 1e-300):
+            with pytest.raises(ValueError, match="rescale"):
+                kmeans(X * scale, 3, init=X[:3] * scale, algorithm=algorithm)
+    with pytest.raises(ValueError, match="rescale"):
+        kmeans(X, 3, sample_weight=np.full(500, 5e-324))
+    with pytest.raises(ValueError, match=r"problem 1: .*rescale"):
+        kmeans_many([X, X * 1e-160], 3)
+    # Medians need no squares, but how far they move is told by them.
+    with pytest.raises(ValueError, match="rescale"):
+        kmeans(X * 1e-160, 3, metric="manhattan")
+
+
 @pytest.mark.parametrize("offset", [0, 1e6])
 def test_float32_far_from_the_origin(offset):
     X = (clustered(20_000, 3, 8, spread=1.0) + offset).astype(np.float32)
@@ -655,14 +673,14 @@ def test_as_many_clusters_as_distinct_points(init, dtype):
 
 @pytest.mark.kernel
 def test_more_clusters_than_points_that_differ_by_more_than_rounding():
-    # Three distinct points, but the squares of their differences are 0 in float64.
-    X = np.array([[0.0], [1e-200], [2e-200]])
-    for init in ([[5.0], [6.0], [7.0]], X, "k-means++", "random"):
+    # Four distinct points, but the squares of some differences are 0 in float64.
+    X = np.array([[0.0], [1e-200], [2e-200], [1.0]])
+    for init in ([[5.0], [6.0], [7.0], [8.0]], X, "k-means++", "random"):
         outcome = []
 
         def run(init=init, outcome=outcome):
             with pytest.raises(ValueError, match="k must be at most the number of points that differ by more than"):
-                kmeans(X, 3, init=init)
+                kmeans(X, 4, init=init)
             outcome.append("raised")
 
         thread = threading.Thread(target=run, daemon=True)

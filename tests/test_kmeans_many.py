@@ -108,6 +108,9 @@ def test_bad_arguments():
         kmeans_many([X], 2, random_state=-1)
     with pytest.raises(ValueError, match="n_threads must be from 1"):
         kmeans_many([X], 2, n_threads=0)
+    for name, arguments in (("Xs", {"Xs": None}), ("init", {"Xs": [X], "init": None})):
+        with pytest.raises(TypeError, match=f"{name} must be a sequence"):
+            kmeans_many(**arguments, k=2)
 
 
 @pytest.mark.kernel

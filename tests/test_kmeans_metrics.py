@@ -116,6 +116,25 @@ def test_ways_to_begin(metric, init):
     assert 0 < result.explained < 1
 
 
+def test_names_of_others():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    medians = kmeans(X, 3, metric="cityblock", algorithm="Lloyd", init=X[:3])
+    np.testing.assert_array_equal(medians.labels, kmeans(X, 3, metric="manhattan", init=X[:3]).labels)
+    found = kmeans(X, 3, algorithm="Hartigan-Wong", init=X[:3])
+    np.testing.assert_array_equal(found.labels, kmeans(X, 3, algorithm="hartigan-wong", init=X[:3]).labels)
+
+
+def test_cosine_does_not_see_the_scale_of_weights():
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    expected = kmeans(X, 3, metric="cosine", init=X[:3])
+    for scale in (1e-200, 1e200):
+        result = kmeans(X, 3, metric="cosine", init=X[:3], sample_weight=np.full(60, scale))
+        np.testing.assert_array_equal(result.labels, expected.labels)
+        assert result.inertia == pytest.approx(scale * expected.inertia, rel=1e-12)
+    with pytest.raises(ValueError, match="rescale"):
+        kmeans(X * 1e-170, 3, metric="cosine", init=X[:3])
+
+
 def test_cosine_does_not_see_lengths():
     X = points_of(1000, 5, np.float64)
     lengths = 10.0 ** np.random.default_rng(0).integers(-3, 4, (1000, 1))

@@ -14,7 +14,7 @@ from fastcluster_ext import _kernels
 from fastcluster_ext._kmeans.result import Floats, KMeansResult
 from fastcluster_ext._kmeans.runs import LABELS, Settings
 from fastcluster_ext._kmeans.seeding import trials_of
-from fastcluster_ext._validation import Array, as_array
+from fastcluster_ext._validation import SQUARED, Array, as_array
 
 __all__ = ["in_threads", "most_rows", "parts", "solve_small"]
 
@@ -30,7 +30,10 @@ def parts(values: Any, offsets: npt.ArrayLike | None, name: str) -> list[Any]:
     if offsets is None:
         if isinstance(values, np.ndarray) and values.ndim < 3:
             raise ValueError(f"{name} must be a sequence of arrays, one for each problem; or give offsets")
-        return list(values)
+        try:
+            return list(values)
+        except TypeError:
+            raise TypeError(f"{name} must be a sequence, one entry for each problem, got {values!r}") from None
     bounds = _bounds(offsets)
     array = as_array(values, name)
     if array.ndim == 0 or bounds[-1] != len(array):
@@ -95,7 +98,7 @@ def solve_small(
 ) -> list[KMeansResult | None]:
     """Cluster small problems by Lloyd's algorithm, from given centers or from seeds drawn by k trials uniform numbers.
 
-    None stands for a problem that needs more than the kernel knows: an empty cluster, or an error.
+    None stands for a problem that needs more than the kernel knows: an empty cluster, or an error, also of scale.
     """
     m, trials = len(points), trials_of(k)
     if m == 0:
@@ -134,7 +137,7 @@ def solve_small(
             n_iter=n_iter,
             converged=bool(done),
         )
-        if n_iter > 0
+        if n_iter > 0 and (k == 1 or total >= SQUARED * max(1.0, costs[i, :, 1].sum()))
         else None
         for i, (total, n_iter, done) in enumerate(
             zip(totals.tolist(), n_iters.tolist(), converged.tolist(), strict=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastcluster_ext import _kernels, _memory
 from fastcluster_ext._kmeans.result import Floats
 from fastcluster_ext._metrics import resolve_metric
-from fastcluster_ext._validation import Array
+from fastcluster_ext._validation import SQUARED, Array
 
 __all__ = ["METRICS", "CosineSearch", "ManhattanSearch"]
 
@@ -129,9 +129,13 @@ class CosineSearch(_MetricSearch):
         squares = np.zeros(len(points))
         for column in points.T:
             squares += np.square(column, dtype=np.float64)
-        if not squares.all():
-            raise ValueError(f"X holds only zeros at row {int(squares.argmin())}; without a direction it has no cosine")
-        self.shares = (1.0 if weights is None else weights) / np.sqrt(squares)
+        if squares.min() < SQUARED:
+            row = int(squares.argmin())
+            if points[row].any():
+                raise ValueError(f"X is too near to zero at row {row} to square it; rescale the data")
+            raise ValueError(f"X holds only zeros at row {row}; without a direction it has no cosine")
+        # Directions do not depend on the scale of the weights, which may be too large or small to square.
+        self.shares = (1.0 if weights is None else weights / weights.max()) / np.sqrt(squares)
 
     def move(self, centers: Floats, labels: npt.NDArray[np.int32]) -> None:
         """Turn the centers into the direction of the sum of their points; those without a direction stay."""

@@ -13,7 +13,7 @@ from fastcluster_ext._grouping import GroupedRows, groupable, pays
 from fastcluster_ext._kmeans.metrics import CosineSearch, ManhattanSearch
 from fastcluster_ext._kmeans.result import Floats
 from fastcluster_ext._kmeans.search import search_for
-from fastcluster_ext._validation import Array
+from fastcluster_ext._validation import SQUARED, Array
 
 __all__ = ["Problem", "check_distinct", "too_close"]
 
@@ -52,6 +52,12 @@ class Problem:
         if not math.isfinite(self.total_inertia):
             raise ValueError(
                 "X, weighted by sample_weight, has sums of squares beyond float64; rescale the data or weights"
+            )
+        if k > 1 and self.total_inertia < SQUARED * max(1.0, self.total_weight):
+            # There are k distinct points, so it is not zero.
+            raise ValueError(
+                f"X, weighted by sample_weight, has a sum of squares of only {self.total_inertia:g}, near the least "
+                "numbers of float64; rescale the data or weights"
             )
         self.mean_variance = float(self.total_inertia / self.total_weight / points.shape[1])
         self.search: Any
