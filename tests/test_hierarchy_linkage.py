@@ -179,6 +179,18 @@ def test_weights_of_one_are_no_weights():
         np.testing.assert_allclose(linkage(points, method, weights=np.ones(60)), linkage(points, method), rtol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("preserve_input", [True, False])
+def test_a_merged_cluster_as_near_as_a_lower_one(preserve_input, dtype):
+    # 1 was nearest to 0 and has merged; 2 is as near, and so is what 4 and 5 become: 13^2 - (10 / 2)^2 = 12^2.
+    square = np.full((12, 12), 30.0)
+    for i, j, distance in [(0, 1, 12), (0, 2, 12), (0, 3, 20), (0, 4, 13), (0, 5, 13), (1, 3, 2), (4, 5, 10)]:
+        square[i, j] = square[j, i] = distance
+    distances = square[np.triu_indices(12, 1)].astype(dtype)
+    Z = linkage(distances, "median", preserve_input=preserve_input)
+    np.testing.assert_array_equal(Z[:3, :3], [[1, 3, 2], [4, 5, 10], [0, 2, 12]])
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(2, 14).flatmap(

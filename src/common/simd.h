@@ -165,7 +165,7 @@ FC_INLINE vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }
 FC_INLINE vf vf_sub(vf a, vf b) { return vsubq_f32(a, b); }
 FC_INLINE vf vf_mul(vf a, vf b) { return vmulq_f32(a, b); }
 FC_INLINE vf vf_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
-FC_INLINE vf vf_min(vf a, vf b) { return vminq_f32(a, b); }
+FC_INLINE vf vf_min(vf a, vf b) { return vminnmq_f32(a, b); } /* b where a is NaN, as elsewhere */
 FC_INLINE vf vf_max(vf a, vf b) { return vmaxq_f32(a, b); }
 FC_INLINE vf vf_sqrt(vf a) { return vsqrtq_f32(a); }
 FC_INLINE vf vf_abs(vf a) { return vabsq_f32(a); }
@@ -241,6 +241,9 @@ FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #define VF_ZIP_LOW 0, 4, 1, 5
 #define VF_ZIP_HIGH 2, 6, 3, 7
 #endif
+
+/* A bit for every lane where a <= b, or where one of them is NaN. */
+FC_INLINE uint32_t vf_at_most(vf a, vf b) { return vm_bits(vf_less(b, a)) ^ ((1u << VF_LANES) - 1); }
 
 /* Transpose VF_LANES vectors. Zipping the first half of them with the second rotates the bits of an item's address,
  * vector and lane, by one; log2(VF_LANES) times exchange the two. */

@@ -126,7 +126,7 @@ FC_INLINE void vd_store(double *p, vd a) { vst1q_f64(p, a); }
 FC_INLINE vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }
 FC_INLINE vd vd_sub(vd a, vd b) { return vsubq_f64(a, b); }
 FC_INLINE vd vd_mul(vd a, vd b) { return vmulq_f64(a, b); }
-FC_INLINE vd vd_min(vd a, vd b) { return vminq_f64(a, b); }
+FC_INLINE vd vd_min(vd a, vd b) { return vminnmq_f64(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return vmaxq_f64(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return vsqrtq_f64(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) {

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "common/simd_double.h"
 #include "lance_williams.h"
 
 /* In the body of a loop over scattered reads: they are faster one by one than as the gather compilers make of them. */
@@ -84,21 +85,33 @@ enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
 enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 
 #define real float
+#define vec vf
+#define VEC(name) vf_##name
+#define VEC_LANES VF_LANES
 #define index int32_t
 #define LW_TYPED(name) name##_f32
 #define TYPED(name) name##_f32
 #include "triangle_typed.h"
 #undef real
+#undef vec
+#undef VEC
+#undef VEC_LANES
 #undef index
 #undef LW_TYPED
 #undef TYPED
 
 #define real double
+#define vec vd
+#define VEC(name) vd_##name
+#define VEC_LANES VD_LANES
 #define index int64_t
 #define LW_TYPED(name) name##_f64
 #define TYPED(name) name##_f64
 #include "triangle_typed.h"
 #undef real
+#undef vec
+#undef VEC
+#undef VEC_LANES
 #undef index
 #undef LW_TYPED
 #undef TYPED

@@ -2,27 +2,38 @@
  * integer of that width, so that a loop over distances and positions is one vector loop. No include guard: on purpose.
  */
 
+/* The first of [start, stop) with values[z] <= value; `stop` if there is none. */
+static inline ptrdiff_t TYPED(first_at_most)(const real *restrict values, real value, ptrdiff_t start, ptrdiff_t stop) {
+    ptrdiff_t z = start;
+    const vec bound = VEC(set1)(value);
+    while (z + VEC_LANES <= stop && !VEC(at_most)(VEC(load)(values + z), bound)) z += VEC_LANES;
+    while (z < stop && !(values[z] <= value)) z++;
+    return z;
+}
+
 /* The least of values[start..stop), and the first position that has it; -1 if the run is empty. */
 static inline nearest_found TYPED(least_of)(const real *values, ptrdiff_t start, ptrdiff_t stop) {
     nearest_found best = {INFINITY, start < stop ? start : -1};
     real least = INFINITY;
     for (ptrdiff_t run = start; run < stop; run += NEAREST_RUN) {
         const ptrdiff_t end = stop - run < NEAREST_RUN ? stop : run + NEAREST_RUN;
-        real lanes[NEAREST_LANES], run_least = INFINITY;
+        real lanes[VEC_LANES], run_least = INFINITY;
+        vec low = VEC(set1)((real)INFINITY), next = low;
         ptrdiff_t i = run;
-        for (int l = 0; l < NEAREST_LANES; l++) lanes[l] = INFINITY;
-        for (; i + NEAREST_LANES <= end; i += NEAREST_LANES) {
-            for (int l = 0; l < NEAREST_LANES; l++) lanes[l] = values[i + l] < lanes[l] ? values[i + l] : lanes[l];
+        for (; i + 2 * VEC_LANES <= end; i += 2 * VEC_LANES) {
+            low = VEC(min)(VEC(load)(values + i), low); /* in this order NaN is left out */
+            next = VEC(min)(VEC(load)(values + i + VEC_LANES), next);
         }
         for (; i < end; i++) run_least = values[i] < run_least ? values[i] : run_least;
-        for (int l = 0; l < NEAREST_LANES; l++) run_least = lanes[l] < run_least ? lanes[l] : run_least;
+        VEC(store)(lanes, VEC(min)(low, next));
+        for (int l = 0; l < VEC_LANES; l++) run_least = lanes[l] < run_least ? lanes[l] : run_least;
         if (run_least < least) {
             least = run_least;
             best.position = run;
         }
     }
     if (best.position >= 0) {
-        while (best.position < stop && values[best.position] != least) best.position++;
+        best.position = TYPED(first_at_most)(values, least, best.position, stop);
         if (best.position == stop) best.position = start; /* nothing but NaN */
         best.distance = values[best.position];
     }
@@ -316,7 +327,8 @@ FC_INLINE void TYPED(meet_absorbed)(const triangle *t, ptrdiff_t a, ptrdiff_t b,
     const int32_t nearest = t->nearest[z];
     const int lost = nearest == a || nearest == b;
     real *distance = (real *)t->distances + z;
-    if (merged < *distance || (merged == *distance && (lost || nearest < 0 || nearest > a))) {
+    /* At a bound that is met others may be as near, and lower: they are looked for when it is the least. */
+    if (merged < *distance || (merged == *distance && (lost || nearest > a))) {
         *distance = merged;
         t->nearest[z] = (int32_t)a;
     } else if (lost) {
