@@ -182,6 +182,13 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
     return unit;
 }
 
+/* Keeps compilers from turning p, p + 1, ... into a pointer each, more than there are registers for. */
+#if defined(__GNUC__)
+#define METRIC_ONE_ADDRESS(p) __asm__("" : "+r"(p));
+#else
+#define METRIC_ONE_ADDRESS(p)
+#endif
+
 /* a * b + c, rounded once; for lanes_plus. */
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
@@ -200,6 +207,18 @@ FC_INLINE __m512d subtract512_f64(__m512d a, const double *b) {
 #elif defined(__AVX2__) && defined(__FMA__)
 FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+#endif
+
+/* The roots of a vector; elsewhere (metrics_real.h) value by value. */
+#if defined(__AVX512F__)
+FC_INLINE __m512 vector_root_f32(__m512 a) { return _mm512_sqrt_ps(a); }
+FC_INLINE __m512d vector_root_f64(__m512d a) { return _mm512_sqrt_pd(a); }
+#elif defined(__AVX2__) && defined(__FMA__)
+FC_INLINE __m256 vector_root_f32(__m256 a) { return _mm256_sqrt_ps(a); }
+FC_INLINE __m256d vector_root_f64(__m256d a) { return _mm256_sqrt_pd(a); }
+#elif defined(__SSE4_1__)
+FC_INLINE __m128 vector_root_f32(__m128 a) { return _mm_sqrt_ps(a); }
+FC_INLINE __m128d vector_root_f64(__m128d a) { return _mm_sqrt_pd(a); }
 #endif
 
 #define REAL float
