@@ -28,9 +28,11 @@
  * Every sum is taken from direct differences, feature by feature in order, in blocks of METRIC_FEATURES whose results
  * are added in order. No products of sums are subtracted, so equal points are at distance exactly 0 and a common
  * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centered
- * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is fused
- * or reordered: the values are the same bits for every instruction set, block shape and number of threads (for
- * Minkowski as far as the C library's pow is).
+ * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is
+ * reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances from
+ * here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C library's
+ * pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which cannot or
+ * need not, with two.
  *
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
@@ -189,7 +191,7 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
 #define METRIC_ONE_ADDRESS(p)
 #endif
 
-/* a * b + c, rounded once; for lanes_plus. */
+/* a * b + c, rounded once. */
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE __m512d fmadd512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }

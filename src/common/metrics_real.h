@@ -57,10 +57,17 @@ FC_INLINE lanes REAL_NAME(lanes_minus)(lanes y, const REAL *x) {
 /* Terms: what one feature of two points adds to the sums; difference = y - x. Symmetric in x and y. `turn`, a constant,
  * goes round 0 to 3 over the terms of a block, for lanes_plus. */
 
+/* Fused wherever it can be: a third fewer operations, and one rounding less. */
 FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
                                        lanes *b) {
-    *a = REAL_NAME(lanes_plus)(*a, difference * difference, turn % 2);
-    (void)x, (void)y, (void)b, (void)exponent;
+#if defined(__AVX512F__)
+    *a = REAL_NAME(fmadd512)(difference, difference, *a);
+#elif defined(__AVX2__) && defined(__FMA__)
+    *a = REAL_NAME(fmadd256)(difference, difference, *a);
+#else
+    *a += difference * difference;
+#endif
+    (void)x, (void)y, (void)b, (void)exponent, (void)turn;
 }
 
 FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
