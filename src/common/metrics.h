@@ -46,6 +46,7 @@
 #include <stdint.h>
 #include <string.h>
 #include "matrix.h"
+#include "roots.h"
 
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
