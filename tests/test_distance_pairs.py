@@ -22,7 +22,7 @@ from fastcluster_ext._metrics import METRICS, resolve_metric
 CASES = [(metric.name, {}) for metric in METRICS] + [("minkowski", {"p": p}) for p in (0.5, 1, 1.5, 2, 3, np.inf)]
 ANGLES = ("cosine", "correlation")
 BINARY = ("hamming", "jaccard")
-SQUARES = ("euclidean", "sqeuclidean", "cosine", "correlation")
+SQUARES = ("euclidean", "sqeuclidean", "minkowski", "cosine", "correlation")  # Minkowski's exponent is 2 by default
 # Instruction sets in which squares are added up with one rounding.
 FUSING = ("x86_64_v3", "x86_64_v4")
 

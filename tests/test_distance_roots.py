@@ -18,12 +18,14 @@ ROWS = 8
 def squares(integers, exponent, dtype):
     """Points from 0, at squared distances of integers < 2^54 times 2^exponent, even, and these squares.
 
-    Ever smaller coordinates: what each leaves is at most twice its root, so soon nothing is left.
+    Ever smaller coordinates: what each leaves is at most twice its root, so soon nothing is left. None is so large that
+    its square would have to be rounded, as not every instruction set adds squares unrounded.
     """
+    most = 1 << (np.finfo(dtype).nmant + 1) // 2
     left, columns = integers.copy(), []
     while left.any():
         root = np.sqrt(left.astype(np.float64)).astype(np.int64)
-        root -= root * root > left
+        root = np.minimum(root - (root * root > left), most)
         columns.append(root)
         left = left - root * root
     scale = 2.0 ** (exponent // 2)
