@@ -51,7 +51,7 @@
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
-#define METRIC_AHEAD 512    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
+#define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
 
 /* What is done to a point before any distance is taken. */
 typedef enum {
@@ -121,7 +121,8 @@ static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdi
  * runs; of long rows a square one, which reuses both sides; of long rows whose every term is dear a small one, soon done.
  * Eight rows are a quarter of a panel. */
 static inline ptrdiff_t metric_tile_rows(const metric *m) {
-    return m->n_features <= METRIC_FEATURES || m->code == METRIC_MINKOWSKI ? 8 : 64;
+    if (m->code == METRIC_MINKOWSKI || m->n_features <= 16) return 8;
+    return m->n_features <= METRIC_FEATURES ? 32 : 64;
 }
 static inline ptrdiff_t metric_tile_columns(const metric *m) {
     return m->n_features <= METRIC_FEATURES ? 256 : m->code == METRIC_MINKOWSKI ? METRIC_PANEL : 64;
