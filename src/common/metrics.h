@@ -208,6 +208,15 @@ FC_INLINE __m512d subtract512_f64(__m512d a, const double *b) {
     __asm__("vsubpd %2%{1to8%}, %1, %0" : "=v"(difference) : "v"(a), "m"(*b));
     return difference;
 }
+/* The same as a - *b * 1. */
+FC_INLINE __m512 fnmadd512_f32(__m512 a, const float *b) {
+    __asm__("vfnmadd231ps %2%{1to16%}, %1, %0" : "+v"(a) : "v"(_mm512_set1_ps(1)), "m"(*b));
+    return a;
+}
+FC_INLINE __m512d fnmadd512_f64(__m512d a, const double *b) {
+    __asm__("vfnmadd231pd %2%{1to8%}, %1, %0" : "+v"(a) : "v"(_mm512_set1_pd(1)), "m"(*b));
+    return a;
+}
 #elif defined(__AVX2__) && defined(__FMA__)
 FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }

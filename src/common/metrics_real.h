@@ -33,7 +33,7 @@ FC_INLINE lanes REAL_NAME(lanes_one_where)(lane_bits mask) {
 }
 
 /* sum + term, taken as term * 1 + sum if `multiply`: the same bits, but on a multiplier. Where adders are apart from
- * multipliers (Zen) additions are the bottleneck here, and so both have work. A quarter less time in float64. */
+ * multipliers (Zen) additions are the bottleneck of absolute differences, and so both have work. */
 FC_INLINE lanes REAL_NAME(lanes_plus)(lanes sum, lanes term, int multiply) {
 #if defined(__AVX512F__)
     if (multiply) return REAL_NAME(fmadd512)(term, REAL_NAME(lanes_of)(1), sum);
@@ -44,22 +44,24 @@ FC_INLINE lanes REAL_NAME(lanes_plus)(lanes sum, lanes term, int multiply) {
     return sum + term;
 }
 
-/* y - *x. With AVX-512 the subtraction reads x from memory, which compilers would load once for many: a multiply-add of
- * three registers takes a place from the adders of Zen 4 unless others read less of them. A sixth less time. */
-FC_INLINE lanes REAL_NAME(lanes_minus)(lanes y, const REAL *x) {
+/* y - *x, with AVX-512 taken as y - 1 * *x if `multiply`, as above. There both read x from memory, which compilers would
+ * load once for many: a multiply-add of three registers takes a place from the adders of Zen 4 unless others read less
+ * of them. A sixth less time. */
+FC_INLINE lanes REAL_NAME(lanes_minus)(lanes y, const REAL *x, int multiply) {
 #if defined(__AVX512F__)
-    return REAL_NAME(subtract512)(y, x);
+    return multiply ? REAL_NAME(fnmadd512)(y, x) : REAL_NAME(subtract512)(y, x);
 #else
+    (void)multiply;
     return y - REAL_NAME(lanes_of)(*x);
 #endif
 }
 
-/* Terms: what one feature of two points adds to the sums; difference = y - x. Symmetric in x and y. `turn`, a constant,
- * goes round 0 to 3 over the terms of a block, for lanes_plus. */
+/* Terms: what one feature of two points, *x and y, adds to the sums. Symmetric in them. `turn`, a constant, goes round 0
+ * to 3 over the terms of a block, for lanes_plus and lanes_minus. */
 
 /* Fused wherever it can be: a third fewer operations, and one rounding less. */
-FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                       lanes *b) {
+FC_INLINE void REAL_NAME(term_squared)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    const lanes difference = REAL_NAME(lanes_minus)(y, x, 0);
 #if defined(__AVX512F__)
     *a = REAL_NAME(fmadd512)(difference, difference, *a);
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -67,13 +69,13 @@ FC_INLINE void REAL_NAME(term_squared)(lanes x, lanes y, lanes difference, REAL 
 #else
     *a += difference * difference;
 #endif
-    (void)x, (void)y, (void)b, (void)exponent, (void)turn;
+    (void)b, (void)exponent, (void)turn;
 }
 
-FC_INLINE void REAL_NAME(term_absolute)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                        lanes *b) {
-    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(lanes_abs)(difference), turn != 0);
-    (void)x, (void)y, (void)b, (void)exponent;
+FC_INLINE void REAL_NAME(term_absolute)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    const lanes difference = REAL_NAME(lanes_minus)(y, x, turn % 2);
+    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(lanes_abs)(difference), turn % 2);
+    (void)b, (void)exponent;
 }
 
 /* A difference that is NaN is left out, as SciPy does. */
@@ -83,47 +85,41 @@ FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
 
 FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
 
-FC_INLINE void REAL_NAME(term_largest)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                       lanes *b) {
-    REAL_NAME(merge_larger)(REAL_NAME(lanes_abs)(difference), a);
-    (void)x, (void)y, (void)b, (void)exponent, (void)turn;
-}
-
-FC_INLINE void REAL_NAME(term_power)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                     lanes *b) {
-    const lanes size = REAL_NAME(lanes_abs)(difference);
-    for (int i = 0; i < METRIC_LANES; i++) {
-        (*a)[i] += sizeof(REAL) == sizeof(float) ? powf(size[i], exponent) : pow(size[i], exponent);
-    }
-    (void)x, (void)y, (void)b, (void)turn;
-}
-
-/* 0 / 0 counts as 0: both values are zero, so any denominator does. */
-FC_INLINE void REAL_NAME(term_relative)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                        lanes *b) {
-    const lanes size = REAL_NAME(lanes_abs)(x) + REAL_NAME(lanes_abs)(y);
-    *a += REAL_NAME(lanes_abs)(difference) / (size + REAL_NAME(lanes_one_where)(size == 0));
+FC_INLINE void REAL_NAME(term_largest)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    REAL_NAME(merge_larger)(REAL_NAME(lanes_abs)(REAL_NAME(lanes_minus)(y, x, 0)), a);
     (void)b, (void)exponent, (void)turn;
 }
 
-FC_INLINE void REAL_NAME(term_sums)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                    lanes *b) {
-    *a += REAL_NAME(lanes_abs)(difference);
-    *b += REAL_NAME(lanes_abs)(x + y);
+FC_INLINE void REAL_NAME(term_power)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    const lanes size = REAL_NAME(lanes_abs)(REAL_NAME(lanes_minus)(y, x, 0));
+    for (int i = 0; i < METRIC_LANES; i++) {
+        (*a)[i] += sizeof(REAL) == sizeof(float) ? powf(size[i], exponent) : pow(size[i], exponent);
+    }
+    (void)b, (void)turn;
+}
+
+/* 0 / 0 counts as 0: both values are zero, so any denominator does. */
+FC_INLINE void REAL_NAME(term_relative)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    const lanes size = REAL_NAME(lanes_abs)(REAL_NAME(lanes_of)(*x)) + REAL_NAME(lanes_abs)(y);
+    *a += REAL_NAME(lanes_abs)(REAL_NAME(lanes_minus)(y, x, 0)) / (size + REAL_NAME(lanes_one_where)(size == 0));
+    (void)b, (void)exponent, (void)turn;
+}
+
+FC_INLINE void REAL_NAME(term_sums)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(REAL_NAME(lanes_minus)(y, x, 0));
+    *b += REAL_NAME(lanes_abs)(REAL_NAME(lanes_of)(*x) + y);
     (void)exponent, (void)turn;
 }
 
-FC_INLINE void REAL_NAME(term_unequal)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                       lanes *b) {
-    *a += REAL_NAME(lanes_one_where)(x != y);
-    (void)difference, (void)b, (void)exponent, (void)turn;
+FC_INLINE void REAL_NAME(term_unequal)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_one_where)(REAL_NAME(lanes_of)(*x) != y);
+    (void)b, (void)exponent, (void)turn;
 }
 
 /* x and y are 0 or 1: how often only one is 1, and how often any is. */
-FC_INLINE void REAL_NAME(term_unshared)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a,
-                                        lanes *b) {
-    *a += REAL_NAME(lanes_abs)(difference);
-    *b += (lanes)((lane_bits)x | (lane_bits)y);
+FC_INLINE void REAL_NAME(term_unshared)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    *a += REAL_NAME(lanes_abs)(REAL_NAME(lanes_minus)(y, x, 0));
+    *b += (lanes)((lane_bits)REAL_NAME(lanes_of)(*x) | (lane_bits)y);
     (void)exponent, (void)turn;
 }
 
@@ -178,7 +174,7 @@ FC_INLINE lanes REAL_NAME(distance_share)(lanes a, lanes b, const metric *m, int
     return a / (b + REAL_NAME(lanes_one_where)(b == 0));
 }
 
-typedef void REAL_NAME(metric_term)(lanes x, lanes y, lanes difference, REAL exponent, int turn, lanes *a, lanes *b);
+typedef void REAL_NAME(metric_term)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b);
 typedef void REAL_NAME(metric_merge)(lanes value, lanes *a);
 typedef lanes REAL_NAME(metric_distance)(lanes a, lanes b, const metric *m, int turn);
 
@@ -214,8 +210,7 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
             for (int v = 0; v < n_vectors; v++) {
-                f.term(REAL_NAME(lanes_of)(x[r]), y[v], REAL_NAME(lanes_minus)(y[v], x + r), exponent, (r + v) % 4,
-                       &held[0][r][v], &held[1][r][v]);
+                f.term(x + r, y[v], exponent, (r + v) % 4, &held[0][r][v], &held[1][r][v]);
             }
         }
     }
