@@ -74,9 +74,11 @@ def pdist(
     O(n^2 p) time; beside the result, memory for one copy of X. Rows that are equal are at distance exactly 0 and a
     common offset costs no digits, since differences are taken directly. float64 results agree with SciPy's within 1e-12
     relatively (cosine and correlation, which SciPy takes as 1 - cos: within 1e-14 absolutely). float32 results have a
-    relative error of at most about (min(p, 128) + p / 128 + 8) 2^-24, cosine and correlation the same beside 1; they
-    are the same bits for every number of threads and instruction set. Powers are taken in the dtype of the data: with
-    float32, differences beyond about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them.
+    relative error of at most about (min(p, 128) + p / 128 + 8) 2^-24, cosine and correlation the same beside 1. All
+    are the same bits for every number of threads, and for every instruction set except where squares are added up
+    ("euclidean", "sqeuclidean", "cosine", "correlation"): x86-64-v2, which has no fused multiply-add, may differ there
+    from -v3 and -v4 in the last digits. Powers are taken in the dtype of the data: with float32, differences beyond
+    about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them.
 
     Correlation with a constant row, cosine with a row of zeros and Bray-Curtis of two such rows are NaN, as in SciPy.
     Minkowski's powers are the C library's, one by one: several times slower than the other metrics. SciPy's weights

@@ -28,9 +28,11 @@
  * Every sum is taken from direct differences, feature by feature in order, in blocks of METRIC_FEATURES whose results
  * are added in order. No products of sums are subtracted, so equal points are at distance exactly 0 and a common
  * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centered
- * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is fused
- * or reordered: the values are the same bits for every instruction set, block shape and number of threads (for
- * Minkowski as far as the C library's pow is).
+ * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is
+ * reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances from
+ * here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C library's
+ * pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which cannot or
+ * need not, with two.
  *
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
@@ -44,11 +46,12 @@
 #include <stdint.h>
 #include <string.h>
 #include "matrix.h"
+#include "roots.h"
 
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
-#define METRIC_AHEAD 512    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
+#define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
 
 /* What is done to a point before any distance is taken. */
 typedef enum {
@@ -118,7 +121,8 @@ static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdi
  * runs; of long rows a square one, which reuses both sides; of long rows whose every term is dear a small one, soon done.
  * Eight rows are a quarter of a panel. */
 static inline ptrdiff_t metric_tile_rows(const metric *m) {
-    return m->n_features <= METRIC_FEATURES || m->code == METRIC_MINKOWSKI ? 8 : 64;
+    if (m->code == METRIC_MINKOWSKI || m->n_features <= 16) return 8;
+    return m->n_features <= METRIC_FEATURES ? 32 : 64;
 }
 static inline ptrdiff_t metric_tile_columns(const metric *m) {
     return m->n_features <= METRIC_FEATURES ? 256 : m->code == METRIC_MINKOWSKI ? METRIC_PANEL : 64;
@@ -182,7 +186,14 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
     return unit;
 }
 
-/* a * b + c, rounded once; for lanes_plus. */
+/* Keeps compilers from turning p, p + 1, ... into a pointer each, more than there are registers for. */
+#if defined(__GNUC__)
+#define METRIC_ONE_ADDRESS(p) __asm__("" : "+r"(p));
+#else
+#define METRIC_ONE_ADDRESS(p)
+#endif
+
+/* a * b + c, rounded once. */
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE __m512d fmadd512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
@@ -197,9 +208,30 @@ FC_INLINE __m512d subtract512_f64(__m512d a, const double *b) {
     __asm__("vsubpd %2%{1to8%}, %1, %0" : "=v"(difference) : "v"(a), "m"(*b));
     return difference;
 }
+/* The same as a - *b * 1. */
+FC_INLINE __m512 fnmadd512_f32(__m512 a, const float *b) {
+    __asm__("vfnmadd231ps %2%{1to16%}, %1, %0" : "+v"(a) : "v"(_mm512_set1_ps(1)), "m"(*b));
+    return a;
+}
+FC_INLINE __m512d fnmadd512_f64(__m512d a, const double *b) {
+    __asm__("vfnmadd231pd %2%{1to8%}, %1, %0" : "+v"(a) : "v"(_mm512_set1_pd(1)), "m"(*b));
+    return a;
+}
 #elif defined(__AVX2__) && defined(__FMA__)
 FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+#endif
+
+/* The roots of a vector; elsewhere (metrics_real.h) value by value. */
+#if defined(__AVX512F__)
+FC_INLINE __m512 vector_root_f32(__m512 a) { return _mm512_sqrt_ps(a); }
+FC_INLINE __m512d vector_root_f64(__m512d a) { return _mm512_sqrt_pd(a); }
+#elif defined(__AVX2__) && defined(__FMA__)
+FC_INLINE __m256 vector_root_f32(__m256 a) { return _mm256_sqrt_ps(a); }
+FC_INLINE __m256d vector_root_f64(__m256d a) { return _mm256_sqrt_pd(a); }
+#elif defined(__SSE4_1__)
+FC_INLINE __m128 vector_root_f32(__m128 a) { return _mm_sqrt_ps(a); }
+FC_INLINE __m128d vector_root_f64(__m128d a) { return _mm_sqrt_pd(a); }
 #endif
 
 #define REAL float

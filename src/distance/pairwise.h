@@ -3,6 +3,7 @@
 #define FASTCLUSTER_EXT_PAIRWISE_H
 
 #include "common/argmin.h"
+#include "common/chunks.h"
 #include "common/metrics.h"
 
 /* Work (metric_work) of a unit, which is one thread's, and of a slice, between two looks at signals. A unit of 1 ms is
@@ -45,6 +46,11 @@ static inline ptrdiff_t pairwise_span(const pairwise *pairs) {
     return tiles < 1 ? columns : (ptrdiff_t)tiles * columns;
 }
 
+/* Units of n rows and m columns. */
+static inline ptrdiff_t pairwise_units(const pairwise *pairs, ptrdiff_t n, ptrdiff_t m) {
+    return chunk_count(n, metric_tile_rows(&pairs->m)) * chunk_count(m, pairwise_span(pairs));
+}
+
 /* Units in a slice of a result of n_columns. */
 static inline ptrdiff_t pairwise_slice(const pairwise *pairs, ptrdiff_t n_columns, int n_threads) {
     const ptrdiff_t span = pairwise_span(pairs), columns = span < n_columns ? span : n_columns;
@@ -53,11 +59,31 @@ static inline ptrdiff_t pairwise_slice(const pairwise *pairs, ptrdiff_t n_column
     return (units < 1 ? 1 : (ptrdiff_t)units) * n_threads;
 }
 
-/* Which of a slice's units is taken `turn`-th. Threads go through parts of their own, far from each other: two that
- * write side by side would both ask for, and clear, the same new page of memory. */
-static inline ptrdiff_t pairwise_turn(ptrdiff_t turn, ptrdiff_t units, int n_threads) {
-    const ptrdiff_t part = units / n_threads;
-    return turn < part * n_threads ? turn % n_threads * part + turn / n_threads : turn;
+/* A part of a slice's units: one thread takes them in order, others that have none left take them from its end. So
+ * threads stay far from each other: two that write side by side would both ask for, and clear, the same new page. */
+typedef struct {
+    ptrdiff_t left, front, back; /* units not taken; the next in order, and one behind the last */
+    char apart[64];              /* from the next part's cache line */
+} pairwise_part;
+
+/* Share units [first, last) out. */
+static inline void pairwise_share(pairwise_part *parts, int n_parts, ptrdiff_t first, ptrdiff_t last) {
+    for (int i = 0; i < n_parts; i++) {
+        parts[i].front = first + (last - first) * i / n_parts;
+        parts[i].back = first + (last - first) * (i + 1) / n_parts;
+        parts[i].left = parts[i].back - parts[i].front;
+    }
+}
+
+/* A unit that nobody has taken for the owner of part `own`, or -1: there is none. Any thread may be an owner, at any
+ * time. */
+static inline ptrdiff_t pairwise_take(pairwise_part *parts, int n_parts, int own) {
+    for (int i = 0; i < n_parts; i++) {
+        pairwise_part *part = parts + (own + i) % n_parts;
+        if (__atomic_fetch_sub(&part->left, 1, __ATOMIC_RELAXED) <= 0) continue;
+        return i == 0 ? part->front++ : __atomic_sub_fetch(&part->back, 1, __ATOMIC_RELAXED);
+    }
+    return -1;
 }
 
 static inline void pairwise_pack(const pairwise *pairs, const matrix *view, ptrdiff_t start, ptrdiff_t count,
@@ -129,9 +155,36 @@ static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdif
     ptrdiff_t begin = column;
     /* Tiles left of the diagonal have no pair i < j. */
     if (pairs->condensed && begin < row + 1) begin += (row + 1 - begin) / METRIC_PANEL * METRIC_PANEL;
-    for (; begin < end; begin += most) {
-        pairwise_tile(pairs, rows, row, row_count, (const char *)columns + (begin - column) * point, begin,
-                      end - begin < most ? end - begin : most, tile);
+    while (begin < end) {
+        ptrdiff_t count = end - begin < most ? end - begin : most;
+        /* Panels that the diagonal crosses, and one that is not full, by themselves: all others are whole tiles. */
+        if (pairs->condensed && begin < row + row_count) {
+            const ptrdiff_t crossed = (row + row_count - begin + METRIC_PANEL - 1) / METRIC_PANEL * METRIC_PANEL;
+            if (crossed < count) count = crossed;
+        } else if (count > METRIC_PANEL) {
+            count -= count % METRIC_PANEL;
+        }
+        pairwise_tile(pairs, rows, row, row_count, (const char *)columns + (begin - column) * point, begin, count,
+                      tile);
+        begin += count;
+    }
+}
+
+/* What one thread, `own`, does of a slice. Rows are [start, start + n), packed at `panels`, and columns
+ * [begin, begin + m), at `others_panels`; start and begin are multiples of METRIC_PANEL. tile: scratch. */
+static inline void pairwise_work(const pairwise *pairs, pairwise_part *parts, int n_parts, int own, const char *panels,
+                                 ptrdiff_t start, ptrdiff_t n, const char *others_panels, ptrdiff_t begin, ptrdiff_t m,
+                                 void *tile) {
+    const ptrdiff_t rows = metric_tile_rows(&pairs->m), span = pairwise_span(pairs), blocks = chunk_count(m, span);
+    const size_t panel_bytes = pairwise_panels_bytes(pairs, 1);
+    for (ptrdiff_t unit; (unit = pairwise_take(parts, n_parts, own)) >= 0;) {
+        const ptrdiff_t row = unit / blocks * rows, column = unit % blocks * span;
+        pairwise_unit(pairs,
+                      panels + (size_t)(row / METRIC_PANEL) * panel_bytes +
+                          (size_t)(row % METRIC_PANEL) * pairwise_value_bytes(pairs),
+                      start + row, n - row < rows ? n - row : rows,
+                      others_panels + (size_t)(column / METRIC_PANEL) * panel_bytes, begin + column,
+                      m - column < span ? m - column : span, tile);
     }
 }
 

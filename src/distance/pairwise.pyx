@@ -35,16 +35,20 @@ cdef extern from "distance/pairwise.h" nogil:
         ptrdiff_t n_columns
         char* out
 
-    size_t pairwise_value_bytes(const pairwise* pairs) noexcept
+    ctypedef struct pairwise_part:
+        pass
+
     size_t pairwise_panels_bytes(const pairwise* pairs, ptrdiff_t n) noexcept
     size_t pairwise_tile_bytes(const pairwise* pairs) noexcept
-    ptrdiff_t pairwise_span(const pairwise* pairs) noexcept
     ptrdiff_t pairwise_slice(const pairwise* pairs, ptrdiff_t n_columns, int n_threads) noexcept
-    ptrdiff_t pairwise_turn(ptrdiff_t turn, ptrdiff_t units, int n_threads) noexcept
+    void pairwise_share(pairwise_part* parts, int n_parts, ptrdiff_t first, ptrdiff_t last) noexcept
+    ptrdiff_t pairwise_take(pairwise_part* parts, int n_parts, int own) noexcept
     void pairwise_pack(const pairwise* pairs, const matrix* view, ptrdiff_t start, ptrdiff_t count,
                        void* panels) noexcept
-    void pairwise_unit(const pairwise* pairs, const void* rows, ptrdiff_t row, ptrdiff_t row_count,
-                       const void* columns, ptrdiff_t column, ptrdiff_t column_count, void* tile) noexcept
+    ptrdiff_t pairwise_units(const pairwise* pairs, ptrdiff_t n, ptrdiff_t m) noexcept
+    void pairwise_work(const pairwise* pairs, pairwise_part* parts, int n_parts, int own, const char* panels,
+                       ptrdiff_t start, ptrdiff_t n, const char* others_panels, ptrdiff_t begin, ptrdiff_t m,
+                       void* tile) noexcept
     void nearest_unit(const metric* m, const matrix* points, ptrdiff_t start, ptrdiff_t count, const double* centers,
                       ptrdiff_t center, ptrdiff_t n_centers, double* panels, double* tile, double* distances,
                       int32_t* labels) noexcept
@@ -91,23 +95,20 @@ cdef int _units(const pairwise* pairs, const char* panels, ptrdiff_t start, ptrd
                 ptrdiff_t begin, ptrdiff_t m, char* tiles, int n_threads) except -1:
     """All distances of rows [start, start + n) to columns [begin, begin + m), unit by unit; of a condensed result the
     upper triangle."""
-    cdef ptrdiff_t rows = metric_tile_rows(&pairs.m), span = pairwise_span(pairs)
-    cdef ptrdiff_t column_blocks = chunk_count(m, span), units = chunk_count(n, rows) * column_blocks
-    cdef ptrdiff_t a_slice = pairwise_slice(pairs, m, n_threads), turn, unit, first, last, row, column
-    cdef size_t panel_bytes = pairwise_panels_bytes(pairs, 1), tile_bytes = padded(pairwise_tile_bytes(pairs))
-    cdef size_t value_bytes = pairwise_value_bytes(pairs)
-    for first in range(0, units, a_slice):
-        last = min(first + a_slice, units)
-        with nogil:
-            for turn in prange(last - first, num_threads=n_threads, schedule="dynamic"):
-                unit = first + pairwise_turn(turn, last - first, n_threads)
-                row = unit // column_blocks * rows
-                column = unit % column_blocks * span
-                pairwise_unit(pairs, panels + row // METRIC_PANEL * panel_bytes + row % METRIC_PANEL * value_bytes,
-                              start + row, min(rows, n - row),
-                              others_panels + column // METRIC_PANEL * panel_bytes, begin + column,
-                              min(span, m - column), tiles + threadid() * tile_bytes)
-        PyErr_CheckSignals()
+    cdef ptrdiff_t units = pairwise_units(pairs, n, m), a_slice = pairwise_slice(pairs, m, n_threads), first
+    cdef size_t tile_bytes = padded(pairwise_tile_bytes(pairs))
+    cdef pairwise_part* parts = <pairwise_part*>scratch_allocate(n_threads * sizeof(pairwise_part))
+    cdef int thread
+    try:
+        for first in range(0, units, a_slice):
+            pairwise_share(parts, n_threads, first, min(first + a_slice, units))
+            with nogil:
+                for thread in prange(n_threads, num_threads=n_threads, schedule="static", chunksize=1):
+                    pairwise_work(pairs, parts, n_threads, thread, panels, start, n, others_panels, begin, m,
+                                  tiles + thread * tile_bytes)
+            PyErr_CheckSignals()
+    finally:
+        scratch_free(parts)
     return 0
 
 

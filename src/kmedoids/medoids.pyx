@@ -8,7 +8,8 @@ it does not rule out are evaluated in float64. Cost: O(n) a candidate, most of i
 float32, never n^2.
 
 Invariant: after every method the two nearest medoids, ties to the lowest slot, and the loss are those a search over all
-medoids would give, and no result depends on the number of threads or on the instruction set.
+medoids would give, and no result depends on the number of threads or, given the distances (common/metrics.h), on the
+instruction set.
 """
 
 cimport cython

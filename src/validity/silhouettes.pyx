@@ -2,7 +2,7 @@
 
 Source: P. J. Rousseeuw, "Silhouettes", Journal of Computational and Applied Mathematics 20, 1987. O(n^2 p) time, each
 distance computed once for both its points; O(n k) memory for the sums. Invariant: the sums do not depend on the number
-of threads or on the instruction set (silhouette.h).
+of threads or, given the distances (common/metrics.h), on the instruction set (silhouette.h).
 """
 
 from cpython.buffer cimport PyBuffer_Release
