@@ -23,9 +23,16 @@
 #define BALL_SLACK 0x1p-20       /* relative; far more than all of the roundings it stands for */
 #define BALL_TINY 0x1p-110       /* the same where numbers are too small for their roundings to be relative */
 #define BALL_MOST_LABELS 8       /* found in a ball for its rows to be added up label by label */
+#define BALL_MOST_MOVES 32       /* of rows, after which sums are made anew: their roundings stay those of some rows */
 
 /* Rows of a ball's columns: whole cache lines, so that no vector of rows lies across two. */
 static inline ptrdiff_t ball_lanes(ptrdiff_t rows) { return (rows + SUMS_LANES - 1) / SUMS_LANES * SUMS_LANES; }
+
+/* Whose sums are kept of a ball's rows, and how many rows have moved since these were added up. */
+typedef struct {
+    int32_t found, moved; /* centers; 0: none is kept */
+    int32_t centers[BALL_MOST_LABELS], rows[BALL_MOST_LABELS];
+} ball_parts;
 
 typedef struct {
     ptrdiff_t k, p;
@@ -41,6 +48,9 @@ typedef struct {
     double *sums;            /* balls x sums_stride(p), of all rows of a ball */
     float *bounds;           /* balls x k: at most |m - z| for the centers of the last visit */
     int32_t *nearest;        /* balls: a center near the middle */
+    ball_parts *parts;       /* balls */
+    double *part_sums;       /* balls x BALL_MOST_LABELS x sums_stride(p) */
+    int32_t *labels;         /* of the rows in this order, where parts are kept */
 } ball_set;
 
 /* One thread's memory. */
@@ -49,7 +59,6 @@ typedef struct {
     double *row;           /* p */
     double *means;         /* 4 p */
     double *distances;     /* k */
-    double *sums;          /* BALL_MOST_LABELS x sums_stride(p) */
     float *columns;        /* p x BALL_ROWS, relative to a middle; block by block of BALL_BLOCK rows */
     char *tile;            /* p x BALL_ROWS float64: a ball that is not kept */
     int32_t *candidates;   /* k + VF_LANES */
@@ -58,9 +67,8 @@ typedef struct {
 } ball_worker;
 
 static inline size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) {
-    const ptrdiff_t sums = BALL_MOST_LABELS * sums_stride(p);
     return (size_t)(p * BALL_ROWS) * sizeof(float) +
-           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k + sums) * sizeof(double) + centers_table_bytes(k, p) +
+           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k) * sizeof(double) + centers_table_bytes(k, p) +
            (size_t)(k + VF_LANES + k + BALL_ROWS + BALL_PADDING) * sizeof(int32_t) + sizeof(double);
 }
 
@@ -70,8 +78,7 @@ static inline void ball_worker_place(ball_worker *worker, ptrdiff_t k, ptrdiff_t
     worker->row = (double *)worker->tile + p * BALL_ROWS + BALL_PADDING;
     worker->means = worker->row + p;
     worker->distances = worker->means + 4 * p;
-    worker->sums = worker->distances + k;
-    double *table = worker->sums + BALL_MOST_LABELS * sums_stride(p);
+    double *table = worker->distances + k;
     centers_table_place(&worker->table, k, p, table);
     worker->candidates = (int32_t *)((char *)table + centers_table_bytes(k, p));
     worker->rows = worker->candidates + k + VF_LANES;
@@ -478,13 +485,85 @@ FC_INLINE double *ball_total(ball_totals *totals, ptrdiff_t center, ptrdiff_t st
     return total;
 }
 
-/* Adds a ball's rows up by their labels. */
-static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
-                            ball_totals *totals) {
+/* The place of a center among a ball's parts, made where there is none and room for it; -1 if there is no room. */
+static inline ptrdiff_t ball_part(ball_parts *parts, double *sums, int32_t center, ptrdiff_t stride) {
+    for (int32_t j = 0; j < parts->found; j++) {
+        if (parts->centers[j] == center) return j;
+    }
+    if (parts->found == BALL_MOST_LABELS) return -1;
+    memset(sums + parts->found * stride, 0, (size_t)stride * sizeof(double));
+    parts->centers[parts->found] = center;
+    parts->rows[parts->found] = 0;
+    return parts->found++;
+}
+
+/* Moves the few rows whose labels are not those kept from part to part; returns 0 where the parts have to be made anew.
+ * Rows with weights are not moved: what is left of a weight by rounding would not be nothing. */
+static inline int ball_move(const ball_set *balls, const ball_worker *worker, ptrdiff_t ball) {
+    enum { abreast = 16 };
+    const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
+    const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
+    const int32_t *labels = worker->labels, *candidates = worker->candidates;
+    ball_parts *parts = balls->parts + ball;
+    double *sums = balls->part_sums + ball * BALL_MOST_LABELS * stride;
+    int32_t *kept = balls->labels + start, rows[BALL_MOST_MOVES];
+    const ptrdiff_t most = balls->weights ? 0 : BALL_MOST_MOVES - parts->moved;
+    ptrdiff_t moved = 0;
+    if (parts->found == 0) return 0;
+    for (ptrdiff_t begin = 0; begin < tile.n_rows; begin += abreast) {
+        const ptrdiff_t some = tile.n_rows - begin < abreast ? tile.n_rows - begin : abreast;
+        int32_t differ = 0;
+        if (some == abreast) {
+            for (ptrdiff_t r = begin; r < begin + abreast; r++) differ |= candidates[labels[r]] ^ kept[r];
+        } else {
+            for (ptrdiff_t r = begin; r < begin + some; r++) differ |= candidates[labels[r]] ^ kept[r];
+        }
+        for (ptrdiff_t r = begin; differ && r < begin + some; r++) {
+            if (candidates[labels[r]] == kept[r]) continue;
+            if (moved == most) return 0;
+            rows[moved++] = (int32_t)r;
+        }
+    }
+    for (ptrdiff_t m = 0; m < moved; m++) {
+        const ptrdiff_t r = rows[m];
+        const ptrdiff_t from = ball_part(parts, sums, kept[r], stride);
+        const ptrdiff_t to = ball_part(parts, sums, candidates[labels[r]], stride);
+        if (to < 0) return 0;
+        const char *row = tile.data + r * tile.row_stride;
+        double *less = sums + from * stride, *more = sums + to * stride;
+        for (ptrdiff_t i = 0; i < p; i++) {
+            const double value = matrix_value(row + i * tile.column_stride, tile.dtype);
+            less[i] -= value;
+            more[i] += value;
+        }
+        less[p] -= 1;
+        more[p] += 1;
+        parts->rows[from]--;
+        parts->rows[to]++;
+        kept[r] = candidates[labels[r]];
+    }
+    for (int32_t j = 0; moved > 0 && j < parts->found;) {
+        if (parts->rows[j] > 0) {
+            j++;
+            continue;
+        }
+        const int32_t last = --parts->found;
+        memmove(sums + j * stride, sums + last * stride, (size_t)stride * sizeof(double));
+        parts->centers[j] = parts->centers[last];
+        parts->rows[j] = parts->rows[last];
+    }
+    parts->moved += (int32_t)moved;
+    return 1;
+}
+
+/* Adds a ball's rows up by their labels: to its parts, or, if there are too many labels, to `totals`. */
+static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
+                                 ball_totals *totals) {
     const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
     const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
     const double *weights = balls->weights ? balls->weights + start : NULL, *sums = balls->sums + ball * stride;
-    const int32_t *labels = worker->labels;
+    const int32_t *labels = worker->labels, *candidates = worker->candidates;
+    ball_parts *parts = balls->parts + ball;
     int32_t *rows = worker->rows;
     ptrdiff_t found = 0;
     memset(rows, 0, (size_t)n_candidates * sizeof(int32_t));
@@ -499,8 +578,9 @@ static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_
         for (ptrdiff_t r = 0; r < tile.n_rows; r++) found += rows[labels[r]]++ == 0;
     }
     if (found > BALL_MOST_LABELS) {
+        parts->found = 0;
         for (ptrdiff_t r = 0; r < tile.n_rows; r++) {
-            double *total = ball_total(totals, worker->candidates[labels[r]], stride);
+            double *total = ball_total(totals, candidates[labels[r]], stride);
             const double weight = weights ? weights[r] : 1.0;
             matrix_row_f64(&tile, r, worker->row);
             for (ptrdiff_t i = 0; i < p; i++) total[i] += weight * worker->row[i];
@@ -515,19 +595,34 @@ static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_
     for (ptrdiff_t a = 0, j = 0; a < n_candidates; a++) {
         if (rows[a] == 0) continue;
         wanted[j] = (int32_t)a;
-        sums_of[j] = worker->sums + j * stride;
+        sums_of[j] = balls->part_sums + (ball * BALL_MOST_LABELS + j) * stride;
+        parts->centers[j] = candidates[a];
+        parts->rows[j] = rows[a];
         j++;
     }
-    memset(worker->sums, 0, (size_t)(added * stride) * sizeof(double));
+    memset(sums_of[0], 0, (size_t)(added * stride) * sizeof(double));
     sums_of_labels(&tile, weights, labels, wanted, sums_of, added);
     for (ptrdiff_t i = 0; added < found && i <= p; i++) {
         double others = 0;
         for (ptrdiff_t j = 0; j < added; j++) others += sums_of[j][i];
         sums_of[added][i] = sums[i] - others;
     }
-    for (ptrdiff_t j = 0; j < found; j++) {
-        double *total = ball_total(totals, worker->candidates[wanted[j]], stride);
-        for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums_of[j][i];
+    for (ptrdiff_t r = 0; r < tile.n_rows; r++) balls->labels[start + r] = candidates[labels[r]];
+    parts->found = (int32_t)found;
+    parts->moved = 0;
+}
+
+/* Adds a ball's rows up by their labels to `totals`. Most labels are those of the last time, and so are their sums. */
+static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
+                            ball_totals *totals) {
+    const ptrdiff_t p = balls->p, stride = sums_stride(p);
+    const ball_parts *parts = balls->parts + ball;
+    const int same = n_candidates == 1 && parts->found == 1 && parts->centers[0] == worker->candidates[0];
+    if (!same && !ball_move(balls, worker, ball)) ball_add_rows(balls, worker, ball, n_candidates, totals);
+    for (ptrdiff_t j = 0; j < parts->found; j++) {
+        const double *sums = balls->part_sums + (ball * BALL_MOST_LABELS + j) * stride;
+        double *total = ball_total(totals, parts->centers[j], stride);
+        for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums[i];
     }
 }
 

@@ -3,6 +3,9 @@
 cdef extern from "kmeans/balls.h" nogil:
     enum:
         BALL_PADDING
+        BALL_MOST_LABELS
+    ctypedef struct ball_parts:
+        pass
     ctypedef struct ball_set:
         ptrdiff_t k
         ptrdiff_t p
@@ -18,6 +21,9 @@ cdef extern from "kmeans/balls.h" nogil:
         double* sums
         float* bounds
         int32_t* nearest
+        ball_parts* parts
+        double* part_sums
+        int32_t* labels
     ctypedef struct ball_worker:
         double* means
         char* tile
@@ -172,11 +178,16 @@ cdef class BallSearch(PlainSearch):
         count = max(1, self.n_balls)
         cdef double[::1] middles = np.empty(count * p), radii = np.empty(count), sums = np.empty(count * sums_stride(p))
         cdef float[::1] bounds = np.empty(count * k, dtype=np.float32)
-        cdef int32_t[::1] nearest = np.zeros(count, dtype=np.int32)
+        cdef int32_t[::1] nearest = np.zeros(count, dtype=np.int32), own = np.empty(max(1, rows), dtype=np.int32)
+        # Zeros: no part is kept. Their sums take no memory until they are.
+        cdef uint8_t[::1] parts = np.zeros(count * sizeof(ball_parts), dtype=np.uint8)
+        cdef double[::1] part_sums = np.empty(count * BALL_MOST_LABELS * sums_stride(p))
         self.balls.order, self.balls.starts, self.balls.lanes = &order[0], &starts[0], &lanes[0]
         self.balls.middles, self.balls.radii, self.balls.sums = &middles[0], &radii[0], &sums[0]
         self.balls.bounds, self.balls.nearest = &bounds[0], &nearest[0]
-        self.kept = order, weights, starts, lanes, middles, radii, sums, bounds, nearest
+        self.balls.parts, self.balls.part_sums = <ball_parts*>&parts[0], &part_sums[0]
+        self.balls.labels = &own[0]
+        self.kept = order, weights, starts, lanes, middles, radii, sums, bounds, nearest, parts, part_sums, own
         return 0
 
     cdef void _cut_piece(self, ball_member* members, ball_member* spare, ptrdiff_t count, uint8_t* last,
