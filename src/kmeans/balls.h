@@ -20,6 +20,7 @@
 #define BALL_PADDING 64          /* items that may be read behind the last, and what a tile is aligned to, in bytes */
 #define BALL_AHEAD (1 << 15)     /* bytes, at most: the next ball is asked for while this one is taken up */
 #define BALL_ROW_AHEAD 1024      /* bytes of a row, at most; the rest is read in order */
+#define BALL_ROWS_AHEAD 8        /* rows that lie anywhere are asked for so many ahead */
 #define BALL_SLACK 0x1p-20       /* relative; far more than all of the roundings it stands for */
 #define BALL_TINY 0x1p-110       /* the same where numbers are too small for their roundings to be relative */
 #define BALL_MOST_LABELS 8       /* found in a ball for its rows to be added up label by label */
@@ -103,12 +104,21 @@ FC_INLINE const char *ball_row(const matrix *points, ball_member member) {
     return points->data + (ptrdiff_t)member.row * points->row_stride;
 }
 
+/* Asks for a row that lies anywhere; it may begin in the middle of a cache line. */
+FC_INLINE void ball_ask(const matrix *points, ptrdiff_t row) {
+    const char *at = points->data + row * points->row_stride;
+    const ptrdiff_t bytes = (points->n_columns - 1) * points->column_stride;
+    const ptrdiff_t most = bytes < BALL_ROW_AHEAD ? bytes : BALL_ROW_AHEAD;
+    for (ptrdiff_t ahead = 0; ahead < most; ahead += 64) __builtin_prefetch(at + ahead);
+    __builtin_prefetch(at + most);
+}
+
 /* Every step-th member's squared distance to a point; the greatest is that of the member that is returned. */
 FC_INLINE ptrdiff_t ball_distances(const matrix *points, const double *center, ball_member *members, ptrdiff_t count,
                                    ptrdiff_t step, matrix_dtype dtype) {
     ptrdiff_t farthest = 0;
     for (ptrdiff_t i = 0; i < count; i += step) {
-        if (i + 8 * step < count) __builtin_prefetch(ball_row(points, members[i + 8 * step]));
+        if (i + BALL_ROWS_AHEAD * step < count) ball_ask(points, members[i + BALL_ROWS_AHEAD * step].row);
         members[i].squared = (float)matrix_distance(ball_row(points, members[i]), center, points->n_columns,
                                                     points->column_stride, dtype);
         if (members[i].squared > members[farthest].squared) farthest = i;
@@ -200,7 +210,7 @@ FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_m
             ptrdiff_t one = 0, other = 0;
             for (ptrdiff_t i = 0; i < rows; i++) {
                 const char *row = ball_row(points, some[i]);
-                if (i + 8 < rows) __builtin_prefetch(ball_row(points, some[i + 8]));
+                if (i + BALL_ROWS_AHEAD < rows) ball_ask(points, some[i + BALL_ROWS_AHEAD].row);
                 const double distance = matrix_distance(row, means + p, p, cs, dtype);
                 if (distance < matrix_distance(row, means + 2 * p, p, cs, dtype)) some[one++] = some[i];
                 else spare[other++] = some[i];
@@ -242,6 +252,22 @@ FC_INLINE char *ball_columns(const ball_set *balls, ptrdiff_t ball) {
     return balls->columns + ((balls->lanes[ball] * balls->p) << balls->dtype);
 }
 
+/* The first columns, as many as make whole blocks, of ball_fill's rows; returns how many. Blocks of VF_LANES x VF_LANES
+ * are transposed in registers. */
+FC_INLINE ptrdiff_t ball_fill_blocks(const char *const *rows, ptrdiff_t p, ptrdiff_t n_rows, ptrdiff_t lanes, float *out) {
+    enum { L = VF_LANES };
+    const ptrdiff_t whole = L > 1 ? p / L * L : 0;
+    for (ptrdiff_t i = 0; i < whole; i += L) {
+        for (ptrdiff_t r = 0; r < n_rows; r += L) {
+            vf block[L];
+            for (int l = 0; l < L; l++) block[l] = vf_load((const float *)rows[r + l] + i);
+            vf_transpose(block);
+            for (int l = 0; l < L; l++) vf_store(out + (i + l) * lanes + r, block[l]);
+        }
+    }
+    return whole;
+}
+
 FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrdiff_t count, ptrdiff_t lanes,
                                char *data, matrix_dtype dtype) {
     enum { abreast = 16 };
@@ -249,15 +275,16 @@ FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrd
     for (ptrdiff_t begin = 0; begin < count; begin += abreast) {
         const ptrdiff_t some = count - begin < abreast ? count - begin : abreast;
         const char *rows[abreast];
+        ptrdiff_t i = 0;
         for (ptrdiff_t r = 0; r < abreast; r++) {
             /* Lanes behind the last row hold it again: values that do no harm. */
             rows[r] = points->data + (ptrdiff_t)order[begin + (r < some ? r : some - 1)] * points->row_stride;
-            /* The rows lie anywhere: those of the next turn are asked for. */
-            const ptrdiff_t next = begin + abreast + r < count ? begin + abreast + r : begin;
-            const char *row = points->data + (ptrdiff_t)order[next] * points->row_stride;
-            for (ptrdiff_t at = 0; at < p * cs && at < BALL_ROW_AHEAD; at += 64) __builtin_prefetch(row + at);
+            if (begin + abreast + r < count) ball_ask(points, order[begin + abreast + r]);
         }
-        for (ptrdiff_t i = 0; i < p; i++) {
+        if (dtype == MATRIX_FLOAT32 && cs == sizeof(float)) {
+            i = ball_fill_blocks(rows, p, abreast, lanes, (float *)data + begin);
+        }
+        for (; i < p; i++) {
             if (dtype == MATRIX_FLOAT64) {
                 double *out = (double *)data + i * lanes + begin;
                 for (int r = 0; r < abreast; r++) out[r] = matrix_value(rows[r] + i * cs, dtype);
