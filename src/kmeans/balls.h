@@ -135,8 +135,10 @@ FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdi
     memset(mean, 0, (size_t)p * sizeof(double));
     for (ptrdiff_t i = 0; i < count; i += step) {
         const char *row = ball_row(points, members[i]);
-        for (ptrdiff_t c = 0; c < p; c++) mean[c] += matrix_value(row + c * cs, dtype) / (double)some;
+        if (i + BALL_ROWS_AHEAD * step < count) ball_ask(points, members[i + BALL_ROWS_AHEAD * step].row);
+        for (ptrdiff_t c = 0; c < p; c++) mean[c] += matrix_value(row + c * cs, dtype);
     }
+    for (ptrdiff_t c = 0; c < p; c++) mean[c] /= (double)some;
     if (count < BALL_LEAST_SPLIT) return 0;
     ptrdiff_t farthest = ball_distances(points, mean, members, count, step, dtype);
     for (ptrdiff_t i = 0; i < count; i += step) together += members[i].squared;
@@ -198,10 +200,12 @@ static inline ptrdiff_t ball_size(const ball_member *members, ptrdiff_t count) {
     return most;
 }
 
-FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
-                              double *means, uint8_t *last, matrix_dtype dtype) {
+FC_INLINE void ball_cut_typed(const matrix *points, uint32_t *order, ptrdiff_t count, ball_member *members,
+                              double *means, int32_t *sizes, ptrdiff_t *n_balls, matrix_dtype dtype) {
     const ptrdiff_t p = points->n_columns, cs = points->column_stride;
-    ptrdiff_t ends[BALL_DEEPEST + 1] = {count}, start = 0;
+    ptrdiff_t ends[BALL_DEEPEST + 1] = {count}, start = 0, found = 0;
+    ball_member *const spare = members + count;
+    for (ptrdiff_t i = 0; i < count; i++) members[i].row = order[i];
     for (int open = 0; open >= 0;) {
         /* The rows from `start` to the nearest of the ends that are open: split, or cut into balls. */
         const ptrdiff_t rows = ends[open] - start, step = rows / BALL_SAMPLE + 1;
@@ -223,21 +227,37 @@ FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_m
         }
         ball_distances(points, means, some, rows, 1, dtype);
         ball_sort(some, spare, rows);
-        for (ptrdiff_t at = start; at < ends[open];) {
-            at += ball_size(members + at, ends[open] - at);
-            last[at - 1] = 1;
+        for (ptrdiff_t at = start; at < ends[open]; at += sizes[found++]) {
+            sizes[found] = (int32_t)ball_size(members + at, ends[open] - at);
         }
         start = ends[open--];
     }
+    for (ptrdiff_t i = 0; i < count; i++) order[i] = members[i].row;
+    *n_balls = found;
 }
 
-/* Cuts the rows of one label into balls: rows that fall apart into clusters, which share a center, are split first; those
- * of one cluster are taken nearest first. `spare`: as many members; means: 4 p doubles; `last` becomes 1 where a ball
- * ends. */
-static inline void ball_cut(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
-                            double *means, uint8_t *last) {
-    if (count == 0) return;
-    MATRIX_DISPATCH(points, ball_cut_typed, members, spare, count, means, last)
+/* Cuts the rows of one label into balls, which are brought into order: rows that fall apart into clusters, which share a
+ * center, are split first; those of one cluster are taken nearest first. members: 2 count; means: 4 p doubles; sizes:
+ * count, those of the balls are written. Returns how many balls there are. */
+static inline ptrdiff_t ball_cut(const matrix *points, uint32_t *order, ptrdiff_t count, ball_member *members,
+                                 double *means, int32_t *sizes) {
+    ptrdiff_t n_balls = 0;
+    if (count > 0) MATRIX_DISPATCH(points, ball_cut_typed, order, count, members, means, sizes, &n_balls)
+    return n_balls;
+}
+
+/* How many of rows [start, stop) have each of k labels. */
+static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k, ptrdiff_t *counts) {
+    memset(counts, 0, (size_t)k * sizeof(ptrdiff_t));
+    for (ptrdiff_t at = start; at < stop; at++) counts[labels[at]]++;
+}
+
+/* Writes rows [start, stop) whose labels are wanted to the places of these, which move on. */
+static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, const uint8_t *wanted,
+                              ptrdiff_t *places, uint32_t *order) {
+    for (ptrdiff_t at = start; at < stop; at++) {
+        if (wanted[labels[at]]) order[places[labels[at]]++] = (uint32_t)at;
+    }
 }
 
 /* The columns of a ball in `data`. */

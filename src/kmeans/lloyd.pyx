@@ -25,7 +25,7 @@ from libc.string cimport memset
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
 from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows, slice_chunks
 from common.matrix cimport MATRIX_FLOAT32, MATRIX_FLOAT64, acquire_matrix, matrix, matrix_dtype, matrix_row_f64, weights_pointer
-from common.scratch cimport padded, scratch_allocate, scratch_free
+from common.scratch cimport CACHE_LINE, padded, scratch_allocate, scratch_free
 
 import numpy as np
 
