@@ -49,18 +49,23 @@ _BALL_LEAST_POINTS_A_CENTER = 32
 _BALL_FEW_POINTS_A_CENTER = 16  # where bounds do not pay either
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
+# Share of the pairs of a point and a center that balls may leave; boxes leave fewer than the plain search.
+_BALL_MOST_PAIRS = 0.33
+_BALL_MOST_PAIRS_OF_BOXES = 0.2
 
 
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
-    kind, patience = kernel.PlainSearch, 1
+    kind, patience, most_pairs = kernel.PlainSearch, 1, _BALL_MOST_PAIRS
     if _boxes_pay(points, k, iterations):
-        kind = kernel.BoxSearch
+        kind, most_pairs = kernel.BoxSearch, _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
     if _balls_may_pay(points, k, iterations, kind is kernel.GroupSearch):
-        return kernel.BallSearch(points, weights, k, threads, lambda: kind(points, weights, k, threads), patience)
+        return kernel.BallSearch(
+            points, weights, k, threads, lambda: kind(points, weights, k, threads), patience, most_pairs
+        )
     return kind(points, weights, k, threads)
 
 

@@ -68,7 +68,7 @@ cdef enum:
     BALL_LOOK = 1 << 20     # rows in such a block, at most
 
 
-# Balls are made, or made anew, where they leave at most this share of the pairs of rows and centers that are compared.
+# Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
 cdef double BALL_HOPELESS = 0.9  # of these: more are not to be expected to become few
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
@@ -82,7 +82,8 @@ cdef class BallSearch(PlainSearch):
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
     on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
-    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay in so many iterations (`patience`),
+    2 p + k / 2 numbers of 8 bytes for each 128 rows. They are made where they leave at most a share of `most_pairs` of the
+    pairs of rows and centers. Where they do not pay in so many iterations (`patience`),
     `otherwise` is called for another search, which stays; before, all distances are computed.
     """
 
@@ -92,6 +93,7 @@ cdef class BallSearch(PlainSearch):
         ball_set balls
         ptrdiff_t n_balls, tasks, iteration, next_trial, patience
         bint useful, void
+        double most_pairs
         double left  # centers a row that are compared
         double[:, ::1] visited
         float[::1] moves
@@ -103,10 +105,10 @@ cdef class BallSearch(PlainSearch):
         object kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
-                  ptrdiff_t patience=1):
+                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        self.otherwise, self.patience = otherwise, patience
+        self.otherwise, self.patience, self.most_pairs = otherwise, patience, most_pairs
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
@@ -240,7 +242,7 @@ cdef class BallSearch(PlainSearch):
         left = np.sum(self.pairs) / rows if rows > 0 else k
         if left > BALL_HOPELESS * k:
             self.next_trial = 0
-        if left > BALL_MOST_PAIRS * self.left:
+        if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
             return 0
         self.useful, self.left, kept = False, k, None
