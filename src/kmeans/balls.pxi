@@ -70,7 +70,7 @@ cdef enum:
 
 # Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
-cdef double BALL_HOPELESS = 0.9  # of these: more are not to be expected to become few
+cdef double BALL_HOPELESS = 0.7  # of these: more are not to be expected to become few
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
 cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
