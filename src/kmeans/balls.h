@@ -19,7 +19,7 @@
 #define BALL_BLOCK 64            /* rows: whole groups of argmin_packs_wide */
 #define BALL_PADDING 64          /* items that may be read behind the last, and what a tile is aligned to, in bytes */
 #define BALL_AHEAD (1 << 15)     /* bytes, at most: the next ball is asked for while this one is taken up */
-#define BALL_ROW_AHEAD 1024      /* bytes of a row, at most; the rest is read in order */
+#define BALL_ROW_AHEAD 1024      /* bytes of a row or of sums, at most; the rest is read in order */
 #define BALL_ROWS_AHEAD 8        /* rows that lie anywhere are asked for so many ahead */
 #define BALL_SLACK 0x1p-20       /* relative; far more than all of the roundings it stands for */
 #define BALL_TINY 0x1p-110       /* the same where numbers are too small for their roundings to be relative */
@@ -546,7 +546,7 @@ static inline ptrdiff_t ball_part(ball_parts *parts, double *sums, int32_t cente
 
 /* Moves the few rows whose labels are not those kept from part to part; returns 0 where the parts have to be made anew.
  * Rows with weights are not moved: what is left of a weight by rounding would not be nothing. */
-static inline int ball_move(const ball_set *balls, const ball_worker *worker, ptrdiff_t ball) {
+static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_t ball) {
     enum { abreast = 16 };
     const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
     const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
@@ -576,12 +576,11 @@ static inline int ball_move(const ball_set *balls, const ball_worker *worker, pt
         const ptrdiff_t from = ball_part(parts, sums, kept[r], stride);
         const ptrdiff_t to = ball_part(parts, sums, candidates[labels[r]], stride);
         if (to < 0) return 0;
-        const char *row = tile.data + r * tile.row_stride;
-        double *less = sums + from * stride, *more = sums + to * stride;
+        double *restrict less = sums + from * stride, *restrict more = sums + to * stride;
+        matrix_row_f64(&tile, r, worker->row);
         for (ptrdiff_t i = 0; i < p; i++) {
-            const double value = matrix_value(row + i * tile.column_stride, tile.dtype);
-            less[i] -= value;
-            more[i] += value;
+            less[i] -= worker->row[i];
+            more[i] += worker->row[i];
         }
         less[p] -= 1;
         more[p] += 1;
@@ -673,12 +672,24 @@ static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_
     }
 }
 
+/* Asks for what is kept of a ball's parts, which is wanted when its rows have their labels. */
+static inline void ball_ask_parts(const ball_set *balls, ptrdiff_t ball) {
+    const char *labels = (const char *)(balls->labels + balls->starts[ball]);
+    const char *end = (const char *)(balls->labels + balls->starts[ball + 1]);
+    const ptrdiff_t slot = sums_stride(balls->p) * (ptrdiff_t)sizeof(double);
+    const char *sums = (const char *)balls->part_sums + ball * BALL_MOST_LABELS * slot;
+    __builtin_prefetch(balls->parts + ball);
+    for (; labels < end; labels += 64) __builtin_prefetch(labels);
+    for (ptrdiff_t at = 0; at < BALL_MOST_LABELS * slot && at < BALL_ROW_AHEAD; at += 64) __builtin_prefetch(sums + at);
+}
+
 /* One ball: its rows join `totals`; or their labels are written, by the caller's rows. Returns how many pairs of a row
  * and a center were left to compare. */
 static inline double ball_visit(ball_set *balls, ball_worker *worker, const double *centers, const float *moves,
                                 ptrdiff_t ball, ball_totals *totals, int32_t *labels) {
     const ptrdiff_t start = balls->starts[ball], count = balls->starts[ball + 1] - start;
     const ptrdiff_t n = ball_candidates(balls, worker, centers, moves, ball);
+    if (!labels) ball_ask_parts(balls, ball);
     if (n == 1) memset(worker->labels, 0, (size_t)count * sizeof(int32_t));
     else ball_labels(balls, worker, centers, ball, n);
     if (labels) {
