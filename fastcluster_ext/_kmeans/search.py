@@ -20,11 +20,12 @@ _BOX_MANY_POINTS = 2**16
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 80}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 5120}
 _BOX_MOST_COLUMNS = 6
 _BOX_MOST_COLUMNS_OF_FEW_CENTERS = 8
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
+_BOX_COLUMNS_OF_FEW_CENTERS = 4
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -86,6 +87,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEW_CENTERS
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
+    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p == _BOX_COLUMNS_OF_FEW_CENTERS:
+        return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW

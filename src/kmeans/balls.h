@@ -4,10 +4,14 @@
  * A ball is up to BALL_ROWS rows that shared a label once, their middle m and the largest distance r of a row from m.
  * With z* the center nearest to m, a center z with |m - z| > |m - z*| + 2 r is farther than z* from every row in the
  * ball: the triangle inequality, twice. |m - z| is computed again only where a lower bound, which gives way by as much
- * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are known;
- * others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as they
- * are, so that vectors of rows need no shuffling and all is read in order. Source of the idea: A. W. Moore, "The anchors
- * hierarchy: using the triangle inequality to survive high dimensional data", UAI 2000.
+ * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are
+ * known; others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as
+ * they are, so that vectors of rows need no shuffling and all is read in order.
+ *
+ * The sums of a ball's rows by center are kept as well, with their labels: from one iteration to the next a row in a
+ * hundred moves, which nearly every ball has, so it is rows that are taken from one sum to another. After so many, sums
+ * are made anew. Source of the idea of balls: A. W. Moore, "The anchors hierarchy: using the triangle inequality to
+ * survive high dimensional data", UAI 2000.
  */
 #ifndef FASTCLUSTER_EXT_BALLS_H
 #define FASTCLUSTER_EXT_BALLS_H

@@ -64,8 +64,8 @@ cdef enum:
     BALL_TRIAL = 16         # one row of so many, or a center's, tells whether balls pay
     BALL_MOST_TRIAL = 8192  # rows, about
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
-    BALL_BLOCKS = 16        # of rows, at least, that are sorted by label at a time
-    BALL_LOOK = 1 << 20     # rows in such a block, at most
+    BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
+    BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
 
 
 # Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
@@ -81,10 +81,11 @@ cdef class BallSearch(PlainSearch):
     """The same over balls of rows, while these drop most of the centers.
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
-    on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
-    2 p + k / 2 numbers of 8 bytes for each 128 rows. They are made where they leave at most a share of `most_pairs` of the
-    pairs of rows and centers. Where they do not pay in so many iterations (`patience`),
-    `otherwise` is called for another search, which stays; before, all distances are computed.
+    on, if some of them tell that this pays, or at least that it may later: where they leave at most a share of
+    `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
+    8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
+    pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
+    are computed.
     """
 
     cdef:
@@ -126,7 +127,7 @@ cdef class BallSearch(PlainSearch):
     cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted, bint whole) except -1:
         """Cut the rows of the wanted labels into balls; `whole`: with memory for all that is kept of them."""
         cdef ptrdiff_t n = self.points.n_rows, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
-        cdef ptrdiff_t blocks = max(<ptrdiff_t>BALL_BLOCKS, chunk_count(n, BALL_LOOK)), rows = 0, most = 1, size, ball
+        cdef ptrdiff_t blocks = BALL_BLOCKS * (1 + n // BALL_LOOK), rows = 0, most = 1, size, ball
         cdef ptrdiff_t[::1] places = np.empty(blocks * k, dtype=np.intp), begins, found, starts, lanes
         cdef uint32_t[::1] order
         cdef int32_t[::1] sizes
@@ -206,7 +207,7 @@ cdef class BallSearch(PlainSearch):
         cdef int i
         for i in range(9):
             total += padded(sizes[i])
-        # In one block, which gets large pages: to get many small ones takes as long as two iterations.
+        # In one block, which gets large pages: many small ones take as long as an iteration or two.
         cdef uint8_t[::1] memory = np.empty(total, dtype=np.uint8)
         cdef char* at = <char*>padded(<uintptr_t>&memory[0])
         for i in range(9):
