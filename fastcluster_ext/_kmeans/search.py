@@ -72,10 +72,9 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
-# columns, 4 to 1024 centers, 20 iterations; 2026-11-22, two cores with AVX-512. Which search is best also depends on
-# the data: at 200k x 6, k = 64, balls make clustered points 2.4 times as fast, uniform ones 0.9 times. Where the two
-# disagree, the rules take what loses least at worst: more than a tenth on 17 of the 212 sizes, of which most take less
-# than three milliseconds; the others are of uniform points, for which balls are tried in vain (41 % at worst).
+# columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512. Which search is best also depends on the data: at
+# 200k x 6, k = 64, balls make clustered points 1.7 times as fast as boxes do, uniform ones 0.8 times. Where the two
+# disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the sizes that lose more.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
@@ -84,7 +83,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS_OF_FEW_CENTERS:
         return False
     if n >= _BOX_MANY_POINTS:
-        return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEW_CENTERS
+        return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEWEST_CENTERS
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
     if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p == _BOX_COLUMNS_OF_FEW_CENTERS:
