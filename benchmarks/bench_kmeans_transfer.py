@@ -60,6 +60,13 @@ def _groups(spread: float) -> Points:
     return places[generator.integers(_K, size=1_000_000)] + spread * generator.normal(size=(1_000_000, 3))
 
 
+def _wide_groups() -> Points:
+    """Return points of sixteen columns around sixteen places, some of which are near each other."""
+    generator = np.random.default_rng(0)
+    places = 0.5 * generator.normal(size=(_K, 16))
+    return places[generator.integers(_K, size=100_000)] + generator.normal(size=(100_000, 16))
+
+
 @dataclass(frozen=True)
 class _Transfers:
     """Points to cluster into 16, and how many times as fast as R's Hartigan-Wong ours should be."""
@@ -74,6 +81,7 @@ _TRANSFERS = {
     "1M x 3 float64, sixteen separate groups, k = 16": _Transfers(lambda: _groups(0.3), 10.0),
     "1M x 3 float64, sixteen groups that overlap, k = 16": _Transfers(lambda: _groups(0.8), 10.0),
     "1M x 3 float64, normal, k = 16": _Transfers(_normals, 10.0),
+    "100k x 16 float64, sixteen groups that overlap, k = 16": _Transfers(_wide_groups, None),
 }
 
 
@@ -82,14 +90,16 @@ def _start(X: Points) -> Points:
     return np.random.default_rng(1).permutation(distinct)[:_K].astype(np.float64) + 0.25
 
 
-def _ours_transfers(name: str, algorithm: str) -> Callable[[int], tuple[float, int, bool]]:
+def _ours_transfers(
+    name: str, algorithm: str, n_threads: int | None = None
+) -> Callable[[int], tuple[float, int, bool]]:
     from fastcluster_ext import kmeans
 
     X = _TRANSFERS[name].make()
     centers = _start(X)
 
     def job(_: int) -> tuple[float, int, bool]:
-        result = kmeans(X, _K, init=centers, algorithm=algorithm)
+        result = kmeans(X, _K, init=centers, algorithm=algorithm, n_threads=n_threads)
         return result.inertia, result.n_iter, result.converged
 
     return job
@@ -144,6 +154,15 @@ def test_transfers(name: str, algorithm: str, benchmark: BenchmarkFixture, tmp_p
         assert n_iter == iterations
     # Points without clusters keep moving, a few at a time, for more than a thousand of plain Hartigan's iterations.
     assert converged or algorithm == "hartigan"
+
+
+@pytest.mark.parametrize("name", ["photo, 15.9 MP, k = 16", "1M x 3 float64, normal, k = 16"])
+def test_threads_of_transfers(name: str, benchmark: BenchmarkFixture) -> None:
+    title = f"{name}, hartigan-wong, {available_cpus()} threads"
+    ours, found = _time(benchmark, title, _ours_transfers, name, "hartigan-wong")
+    alone, expected = _time_peer(_ours_transfers, name, "hartigan-wong", 1)
+    _show(benchmark, ours, "one thread", alone, None)
+    assert found == expected
 
 
 _SEEDED = {

@@ -3,8 +3,13 @@
 ``python -m benchmarks.grid_kmeans_search`` times `PlainSearch`, `BoxSearch`, `GroupSearch` and `BallSearch` (with
 `PlainSearch` where balls do not pay) on clustered and uniform float32 data, from the same initial centers, building the
 search included; it shows for each size the times, and how much longer what `search_for` chooses takes than the best.
-Balls with another search behind them are timed as well, as "auto"; any other choice is one of those timed. They take
-turns, and the least times count. All is ours, so one process does it.
+Balls with another search behind them are timed as well, as "auto"; any other choice is one of those timed. All is ours,
+so one process does it.
+
+They take turns until each has run for a tenth of a second, at least three times, and the least times count. Their order
+changes: who comes next may find memory in place that the last one gave back. A size at which the choice takes more than
+a tenth longer than the best is timed once more when all have been, as a machine can be in another state for some
+seconds; it is a miss if that is so again. Misses are counted, and listed, at the end.
 """
 
 from __future__ import annotations
@@ -28,8 +33,9 @@ _MOST_WORK = 1.2e9  # rows x columns x centers
 _LEAST_ROWS_A_CENTER = 8
 _BOX_MOST_COLUMNS = 8  # that the kernel orders rows by
 _MANY_CENTERS = 8  # least, for groups and balls
-_LEAST_TURNS, _MOST_TURNS = 3, 50
-_SECONDS = 0.5  # as many turns as fit into this
+_LEAST_TURNS, _MOST_TURNS = 3, 200
+_SECONDS = 0.1  # of each, at least
+_MOST_LOSS = 0.1
 
 
 def _points(n: int, p: int, k: int, data: str) -> npt.NDArray[np.float32]:
@@ -54,13 +60,13 @@ def _seconds(
     start = X[np.random.default_rng(0).permutation(len(X))[:k]].astype(np.float64)
     labels = np.empty(len(X), dtype=np.int32)
     times: dict[str, list[float]] = {name: [] for name in kinds}
-    turns, finish = 0, time.perf_counter() + _SECONDS
-    while turns < _LEAST_TURNS or (turns < _MOST_TURNS and time.perf_counter() < finish):
+    turns, shuffle = 0, np.random.default_rng(0)
+    while turns < _LEAST_TURNS or (turns < _MOST_TURNS and min(map(sum, times.values())) < _SECONDS):
         turns += 1
-        for name, kind in kinds.items():
+        for name in shuffle.permutation(list(kinds)):
             centers = start.copy()
             began = time.perf_counter()
-            search = kind(X, None, k, threads)
+            search = kinds[name](X, None, k, threads)
             search.lloyd(centers, max_iter=iterations, tolerance=-1.0)
             search.evaluate(centers, labels)
             times[name].append(time.perf_counter() - began)
@@ -87,10 +93,9 @@ def main() -> None:
         "balls": kernel.BallSearch,
     }
     names_of_kinds = {kind.__name__: name for name, kind in kinds.items()}
-    losses = []
-    names = " ".join(f"{name:>9}" for name in (*kinds, "auto"))
-    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {names}  best   auto         loss")
-    for n, p, k, data in _grid(options.sizes, options.columns):
+
+    def show(n: int, p: int, k: int, data: str) -> float:
+        """Time one size; return what the rule loses on it."""
         X = _points(n, p, k, data)
         chosen = type(search_for(X, None, k, options.iterations, options.threads)).__name__
         timed = {
@@ -104,13 +109,19 @@ def main() -> None:
         times.setdefault("auto", times[names_of_kinds[chosen]])
         best = min(times, key=lambda name: times[name])
         loss = times["auto"] / times[best] - 1
-        losses.append((loss, n, p, k, data, chosen, best))
         shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'-':>9}" for name in (*kinds, "auto"))
         print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:6} {chosen:11} {100 * loss:5.1f} %", flush=True)
-    losses.sort(reverse=True)
-    over = [loss for loss in losses if loss[0] > 0.1]
+        return loss
+
+    names = " ".join(f"{name:>9}" for name in (*kinds, "auto"))
     print(f"times in ms; {options.iterations} iterations, {options.threads} threads")
-    print(f"of {len(losses)} sizes {len(over)} lose more than 10 %")
+    print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {names}  best   auto         loss")
+    sizes = list(_grid(options.sizes, options.columns))
+    doubtful = [size for size in sizes if show(*size) > _MOST_LOSS]
+    if doubtful:
+        print("again:")
+    misses = [size for size in doubtful if show(*size) > _MOST_LOSS]
+    print(f"misses, of more than {100 * _MOST_LOSS:g} %: {len(misses)} of {len(sizes)} sizes", *misses, sep="\n")
 
 
 if __name__ == "__main__":

@@ -322,6 +322,20 @@ def test_balls_change_nothing(kind, dtype, weighted, p, k):
         assert_same_bits(again, kmeans(X, k, n_threads=n_threads, **options))
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize(("clusters", "k"), [(6, 30), (3, 40)])
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_sums_of_balls_follow_the_rows_that_move(clusters, k, n_threads):
+    # Whole numbers: sums are exact, so centers are those of a brute-force search, however rows have moved until then.
+    # Several centers share a cluster and take rows from each other for long; at last as many as a ball keeps sums of.
+    X = np.round(clustered(4001, 12, clusters, seed=2, spread=0.5) * 100)
+    init = X[np.random.default_rng(3).permutation(len(X))[:k]]
+    result = kmeans(X.astype(np.float32), k, init=init, max_iter=50, tol=0, n_threads=n_threads)
+    labels, centers, _ = reference.lloyd(X, init, 50, 0.0)[:3]
+    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_array_equal(result.centers, centers)
+
+
 def test_empty_clusters_take_rows_in_the_order_of_a_brute_force_search():
     # Nine columns of zeros and ones: rows 9 and 10 are equally far from their center, but for rounding.
     generator = np.random.default_rng(0)

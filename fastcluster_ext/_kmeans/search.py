@@ -18,13 +18,14 @@ _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
 _BOX_MANY_POINTS = 2**16
 _BOX_LEAST_WORK = 80
-_BOX_LEAST_WORK_OF_FEW = {1: 80}
+_BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 1280, 3: 5120, 4: 80}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 5120}
 _BOX_MOST_COLUMNS = 6
 _BOX_MOST_COLUMNS_OF_FEW_CENTERS = 8
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
+_BOX_COLUMNS_OF_FEW_CENTERS = 4
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -41,34 +42,40 @@ _BOUND_PATIENCE = 32  # iterations after which they pay even where points have n
 _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
-_BALL_WIDE = 12  # columns; of fewer, few points are too few
+_BALL_WIDE = 12  # columns; of fewer, few points a center are too few
 _BALL_LEAST_POINTS_OF_NARROW = 4096
-_BALL_NARROW = 7  # columns, of which boxes do as well with a few centers
+_BALL_NARROW = 7  # columns, of which boxes, where they pay, do as well with a few centers
 _BALL_LEAST_CENTERS_OF_NARROW = 64
 _BALL_LEAST_POINTS_A_CENTER = 32
-_BALL_FEW_POINTS_A_CENTER = 16  # where bounds do not pay either
+_BALL_FEW_POINTS_A_CENTER = 16  # of wide points, where bounds do not pay either
+_BALL_SOME_POINTS_A_CENTER = 96  # where bounds pay, of points that are not very wide
+_BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
+# Share of the pairs of a point and a center that balls may leave; boxes leave fewer than the plain search.
+_BALL_MOST_PAIRS = 0.33
+_BALL_MOST_PAIRS_OF_BOXES = 0.2
 
 
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
-    kind, patience = kernel.PlainSearch, 1
+    kind, patience, most_pairs = kernel.PlainSearch, 0, _BALL_MOST_PAIRS
     if _boxes_pay(points, k, iterations):
-        kind = kernel.BoxSearch
+        kind, patience, most_pairs = kernel.BoxSearch, 1, _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
-    if _balls_may_pay(points, k, iterations, kind is kernel.GroupSearch):
-        return kernel.BallSearch(points, weights, k, threads, lambda: kind(points, weights, k, threads), patience)
+    if _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
+        # Without balls this is the plain search itself.
+        otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
+        return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)
     return kind(points, weights, k, threads)
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
-# columns, 4 to 1024 centers, 20 iterations; 2026-11-22, two cores with AVX-512. Which search is best also depends on
-# the data: at 200k x 6, k = 64, balls make clustered points 2.4 times as fast, uniform ones 0.9 times. Where the two
-# disagree, the rules take what loses least at worst: more than a tenth on 17 of the 212 sizes, of which most take less
-# than three milliseconds; the others are of uniform points, for which balls are tried in vain (41 % at worst).
+# columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512. Which search is best also depends on the data: at
+# 200k x 6, k = 64, balls make clustered points 1.7 times as fast as boxes do, uniform ones 0.8 times. Where the two
+# disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the sizes that lose more.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
@@ -77,10 +84,10 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS_OF_FEW_CENTERS:
         return False
     if n >= _BOX_MANY_POINTS:
-        return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEW_CENTERS
+        return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEWEST_CENTERS
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
-    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and 4 < p <= _BOX_MOST_COLUMNS:
+    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p == _BOX_COLUMNS_OF_FEW_CENTERS:
         return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
@@ -88,15 +95,18 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     return p in least and iterations * k >= least[p]
 
 
-def _balls_may_pay(points: Array, k: int, iterations: int, bounds_pay: bool) -> bool:
+def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:
     """Return whether to try to drop centers for balls of points; on data without clusters the search gives them up."""
     n, p = points.shape
     wide = p >= _BALL_WIDE
-    enough = _BALL_FEW_POINTS_A_CENTER if wide and not bounds_pay else _BALL_LEAST_POINTS_A_CENTER
+    enough = _BALL_FEW_POINTS_A_CENTER if wide else _BALL_LEAST_POINTS_A_CENTER
+    if bounds_pay:
+        enough = _BALL_LEAST_POINTS_A_CENTER if p >= _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER
+    least = _BALL_LEAST_CENTERS_OF_NARROW if boxes_pay and p <= _BALL_NARROW else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
-        and (_BALL_LEAST_POINTS if wide else _BALL_LEAST_POINTS_OF_NARROW) <= n < 2**32
-        and (_BALL_LEAST_CENTERS_OF_NARROW if p <= _BALL_NARROW else _BALL_LEAST_CENTERS) <= k <= n // enough
+        and (_BALL_LEAST_POINTS_OF_NARROW if p <= _BALL_NARROW else _BALL_LEAST_POINTS) <= n < 2**32
+        and least <= k <= n // enough
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
     )

@@ -5,27 +5,46 @@
 #include "matrix.h"
 
 FC_INLINE void moments_p(const matrix *view, const double *weights, ptrdiff_t start, ptrdiff_t stop,
-                         double *restrict moments, matrix_dtype dtype, ptrdiff_t p) {
-    double *restrict mean = moments + 2, weight = 0, squared = 0;
+                         double *restrict moments, matrix_dtype dtype, ptrdiff_t column_stride) {
+    enum { lanes = 8, abreast = 4 };
+    const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = column_stride;
+    double *restrict mean = moments + 2, weight = 0, lane[lanes] = {0};
     for (ptrdiff_t i = 0; i < p; i++) mean[i] = 0;
-    for (ptrdiff_t r = start; r < stop; r++) {
-        const char *row = view->data + r * view->row_stride;
+    ptrdiff_t r = start;
+    /* Sums wait for each other: for four rows once. */
+    for (; !weights && r + abreast <= stop; r += abreast) {
+        const char *row = view->data + r * rs;
+        for (ptrdiff_t i = 0; i < p; i++, row += cs) {
+            mean[i] += (matrix_value(row, dtype) + matrix_value(row + rs, dtype)) +
+                       (matrix_value(row + 2 * rs, dtype) + matrix_value(row + 3 * rs, dtype));
+        }
+        weight += abreast;
+    }
+    for (; r < stop; r++) {
+        const char *row = view->data + r * rs;
         const double w = weights ? weights[r] : 1.0;
         weight += w;
-        for (ptrdiff_t i = 0; i < p; i++) mean[i] += w * matrix_value(row + i * view->column_stride, dtype);
+        for (ptrdiff_t i = 0; i < p; i++) mean[i] += w * matrix_value(row + i * cs, dtype);
     }
     for (ptrdiff_t i = 0; i < p; i++) mean[i] = weight > 0 ? mean[i] / weight : 0;
-    for (ptrdiff_t r = start; r < stop; r++) {
-        const char *row = view->data + r * view->row_stride;
-        double own = 0;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            const double difference = matrix_value(row + i * view->column_stride, dtype) - mean[i];
-            own += difference * difference;
+    for (r = start; r < stop; r++) {
+        const char *row = view->data + r * rs;
+        const double w = weights ? weights[r] : 1.0;
+        ptrdiff_t i = 0;
+        for (; i + lanes <= p; i += lanes) {
+            for (int l = 0; l < lanes; l++) {
+                const double difference = matrix_value(row + (i + l) * cs, dtype) - mean[i + l];
+                lane[l] += w * (difference * difference);
+            }
         }
-        squared += (weights ? weights[r] : 1.0) * own;
+        for (int l = 0; i < p; i++, l++) {
+            const double difference = matrix_value(row + i * cs, dtype) - mean[i];
+            lane[l] += w * (difference * difference);
+        }
     }
     moments[0] = weight;
-    moments[1] = squared;
+    moments[1] = 0;
+    for (int l = 0; l < lanes; l++) moments[1] += lane[l];
 }
 
 /* Dense rows of three values, the most common narrow data, in registers: means and deviations by column. */
@@ -65,8 +84,10 @@ FC_INLINE void moments_typed(const matrix *view, const double *weights, ptrdiff_
     const ptrdiff_t item = (ptrdiff_t)1 << dtype;
     if (!weights && view->n_columns == 3 && view->column_stride == item && view->row_stride == 3 * item) {
         moments_dense3(view, start, stop, moments, dtype);
+    } else if (view->column_stride == item) {
+        moments_p(view, weights, start, stop, moments, dtype, item);
     } else {
-        moments_p(view, weights, start, stop, moments, dtype, view->n_columns);
+        moments_p(view, weights, start, stop, moments, dtype, view->column_stride);
     }
 }
 

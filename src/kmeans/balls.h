@@ -4,10 +4,14 @@
  * A ball is up to BALL_ROWS rows that shared a label once, their middle m and the largest distance r of a row from m.
  * With z* the center nearest to m, a center z with |m - z| > |m - z*| + 2 r is farther than z* from every row in the
  * ball: the triangle inequality, twice. |m - z| is computed again only where a lower bound, which gives way by as much
- * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are known;
- * others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as they
- * are, so that vectors of rows need no shuffling and all is read in order. Source of the idea: A. W. Moore, "The anchors
- * hierarchy: using the triangle inequality to survive high dimensional data", UAI 2000.
+ * as z has moved, does not decide. On clustered data few centers a ball are left. Where one is left, the ball's sums are
+ * known; others are compared with its rows as in argmin.h, relative to m. The rows are kept by column, ball by ball, as
+ * they are, so that vectors of rows need no shuffling and all is read in order.
+ *
+ * The sums of a ball's rows by center are kept as well, with their labels: from one iteration to the next a row in a
+ * hundred moves, which nearly every ball has, so it is rows that are taken from one sum to another. After so many, sums
+ * are made anew. Source of the idea of balls: A. W. Moore, "The anchors hierarchy: using the triangle inequality to
+ * survive high dimensional data", UAI 2000.
  */
 #ifndef FASTCLUSTER_EXT_BALLS_H
 #define FASTCLUSTER_EXT_BALLS_H
@@ -19,13 +23,21 @@
 #define BALL_BLOCK 64            /* rows: whole groups of argmin_packs_wide */
 #define BALL_PADDING 64          /* items that may be read behind the last, and what a tile is aligned to, in bytes */
 #define BALL_AHEAD (1 << 15)     /* bytes, at most: the next ball is asked for while this one is taken up */
-#define BALL_ROW_AHEAD 1024      /* bytes of a row, at most; the rest is read in order */
+#define BALL_ROW_AHEAD 1024      /* bytes of a row or of sums, at most; the rest is read in order */
+#define BALL_ROWS_AHEAD 8        /* rows that lie anywhere are asked for so many ahead */
 #define BALL_SLACK 0x1p-20       /* relative; far more than all of the roundings it stands for */
 #define BALL_TINY 0x1p-110       /* the same where numbers are too small for their roundings to be relative */
 #define BALL_MOST_LABELS 8       /* found in a ball for its rows to be added up label by label */
+#define BALL_MOST_MOVES 32       /* of rows, after which sums are made anew: their roundings stay those of some rows */
 
 /* Rows of a ball's columns: whole cache lines, so that no vector of rows lies across two. */
 static inline ptrdiff_t ball_lanes(ptrdiff_t rows) { return (rows + SUMS_LANES - 1) / SUMS_LANES * SUMS_LANES; }
+
+/* Whose sums are kept of a ball's rows, and how many rows have moved since these were added up. */
+typedef struct {
+    int32_t found, moved; /* centers; 0: none is kept */
+    int32_t centers[BALL_MOST_LABELS], rows[BALL_MOST_LABELS];
+} ball_parts;
 
 typedef struct {
     ptrdiff_t k, p;
@@ -41,6 +53,9 @@ typedef struct {
     double *sums;            /* balls x sums_stride(p), of all rows of a ball */
     float *bounds;           /* balls x k: at most |m - z| for the centers of the last visit */
     int32_t *nearest;        /* balls: a center near the middle */
+    ball_parts *parts;       /* balls */
+    double *part_sums;       /* balls x BALL_MOST_LABELS x sums_stride(p) */
+    int32_t *labels;         /* of the rows in this order, where parts are kept */
 } ball_set;
 
 /* One thread's memory. */
@@ -49,7 +64,6 @@ typedef struct {
     double *row;           /* p */
     double *means;         /* 4 p */
     double *distances;     /* k */
-    double *sums;          /* BALL_MOST_LABELS x sums_stride(p) */
     float *columns;        /* p x BALL_ROWS, relative to a middle; block by block of BALL_BLOCK rows */
     char *tile;            /* p x BALL_ROWS float64: a ball that is not kept */
     int32_t *candidates;   /* k + VF_LANES */
@@ -58,9 +72,8 @@ typedef struct {
 } ball_worker;
 
 static inline size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) {
-    const ptrdiff_t sums = BALL_MOST_LABELS * sums_stride(p);
     return (size_t)(p * BALL_ROWS) * sizeof(float) +
-           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k + sums) * sizeof(double) + centers_table_bytes(k, p) +
+           (size_t)(p * BALL_ROWS + BALL_PADDING + 5 * p + k) * sizeof(double) + centers_table_bytes(k, p) +
            (size_t)(k + VF_LANES + k + BALL_ROWS + BALL_PADDING) * sizeof(int32_t) + sizeof(double);
 }
 
@@ -70,8 +83,7 @@ static inline void ball_worker_place(ball_worker *worker, ptrdiff_t k, ptrdiff_t
     worker->row = (double *)worker->tile + p * BALL_ROWS + BALL_PADDING;
     worker->means = worker->row + p;
     worker->distances = worker->means + 4 * p;
-    worker->sums = worker->distances + k;
-    double *table = worker->sums + BALL_MOST_LABELS * sums_stride(p);
+    double *table = worker->distances + k;
     centers_table_place(&worker->table, k, p, table);
     worker->candidates = (int32_t *)((char *)table + centers_table_bytes(k, p));
     worker->rows = worker->candidates + k + VF_LANES;
@@ -85,7 +97,7 @@ typedef struct {
 } ball_member;
 
 enum {
-    BALL_SAMPLE = 512,       /* rows that tell whether others fall apart */
+    BALL_SAMPLE = 128,       /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
     BALL_DIGIT = 10,         /* bits; two such digits of a distance are sorted by */
@@ -96,12 +108,21 @@ FC_INLINE const char *ball_row(const matrix *points, ball_member member) {
     return points->data + (ptrdiff_t)member.row * points->row_stride;
 }
 
+/* Asks for a row that lies anywhere; it may begin in the middle of a cache line. */
+FC_INLINE void ball_ask(const matrix *points, ptrdiff_t row) {
+    const char *at = points->data + row * points->row_stride;
+    const ptrdiff_t bytes = (points->n_columns - 1) * points->column_stride;
+    const ptrdiff_t most = bytes < BALL_ROW_AHEAD ? bytes : BALL_ROW_AHEAD;
+    for (ptrdiff_t ahead = 0; ahead < most; ahead += 64) __builtin_prefetch(at + ahead);
+    __builtin_prefetch(at + most);
+}
+
 /* Every step-th member's squared distance to a point; the greatest is that of the member that is returned. */
 FC_INLINE ptrdiff_t ball_distances(const matrix *points, const double *center, ball_member *members, ptrdiff_t count,
                                    ptrdiff_t step, matrix_dtype dtype) {
     ptrdiff_t farthest = 0;
     for (ptrdiff_t i = 0; i < count; i += step) {
-        if (i + 8 * step < count) __builtin_prefetch(ball_row(points, members[i + 8 * step]));
+        if (i + BALL_ROWS_AHEAD * step < count) ball_ask(points, members[i + BALL_ROWS_AHEAD * step].row);
         members[i].squared = (float)matrix_distance(ball_row(points, members[i]), center, points->n_columns,
                                                     points->column_stride, dtype);
         if (members[i].squared > members[farthest].squared) farthest = i;
@@ -118,8 +139,10 @@ FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdi
     memset(mean, 0, (size_t)p * sizeof(double));
     for (ptrdiff_t i = 0; i < count; i += step) {
         const char *row = ball_row(points, members[i]);
-        for (ptrdiff_t c = 0; c < p; c++) mean[c] += matrix_value(row + c * cs, dtype) / (double)some;
+        if (i + BALL_ROWS_AHEAD * step < count) ball_ask(points, members[i + BALL_ROWS_AHEAD * step].row);
+        for (ptrdiff_t c = 0; c < p; c++) mean[c] += matrix_value(row + c * cs, dtype);
     }
+    for (ptrdiff_t c = 0; c < p; c++) mean[c] /= (double)some;
     if (count < BALL_LEAST_SPLIT) return 0;
     ptrdiff_t farthest = ball_distances(points, mean, members, count, step, dtype);
     for (ptrdiff_t i = 0; i < count; i += step) together += members[i].squared;
@@ -181,10 +204,12 @@ static inline ptrdiff_t ball_size(const ball_member *members, ptrdiff_t count) {
     return most;
 }
 
-FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
-                              double *means, uint8_t *last, matrix_dtype dtype) {
+FC_INLINE void ball_cut_typed(const matrix *points, uint32_t *order, ptrdiff_t count, ball_member *members,
+                              double *means, int32_t *sizes, ptrdiff_t *n_balls, matrix_dtype dtype) {
     const ptrdiff_t p = points->n_columns, cs = points->column_stride;
-    ptrdiff_t ends[BALL_DEEPEST + 1] = {count}, start = 0;
+    ptrdiff_t ends[BALL_DEEPEST + 1] = {count}, start = 0, found = 0;
+    ball_member *const spare = members + count;
+    for (ptrdiff_t i = 0; i < count; i++) members[i].row = order[i];
     for (int open = 0; open >= 0;) {
         /* The rows from `start` to the nearest of the ends that are open: split, or cut into balls. */
         const ptrdiff_t rows = ends[open] - start, step = rows / BALL_SAMPLE + 1;
@@ -193,7 +218,7 @@ FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_m
             ptrdiff_t one = 0, other = 0;
             for (ptrdiff_t i = 0; i < rows; i++) {
                 const char *row = ball_row(points, some[i]);
-                if (i + 8 < rows) __builtin_prefetch(ball_row(points, some[i + 8]));
+                if (i + BALL_ROWS_AHEAD < rows) ball_ask(points, some[i + BALL_ROWS_AHEAD].row);
                 const double distance = matrix_distance(row, means + p, p, cs, dtype);
                 if (distance < matrix_distance(row, means + 2 * p, p, cs, dtype)) some[one++] = some[i];
                 else spare[other++] = some[i];
@@ -206,21 +231,37 @@ FC_INLINE void ball_cut_typed(const matrix *points, ball_member *members, ball_m
         }
         ball_distances(points, means, some, rows, 1, dtype);
         ball_sort(some, spare, rows);
-        for (ptrdiff_t at = start; at < ends[open];) {
-            at += ball_size(members + at, ends[open] - at);
-            last[at - 1] = 1;
+        for (ptrdiff_t at = start; at < ends[open]; at += sizes[found++]) {
+            sizes[found] = (int32_t)ball_size(members + at, ends[open] - at);
         }
         start = ends[open--];
     }
+    for (ptrdiff_t i = 0; i < count; i++) order[i] = members[i].row;
+    *n_balls = found;
 }
 
-/* Cuts the rows of one label into balls: rows that fall apart into clusters, which share a center, are split first; those
- * of one cluster are taken nearest first. `spare`: as many members; means: 4 p doubles; `last` becomes 1 where a ball
- * ends. */
-static inline void ball_cut(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
-                            double *means, uint8_t *last) {
-    if (count == 0) return;
-    MATRIX_DISPATCH(points, ball_cut_typed, members, spare, count, means, last)
+/* Cuts the rows of one label into balls, which are brought into order: rows that fall apart into clusters, which share a
+ * center, are split first; those of one cluster are taken nearest first. members: 2 count; means: 4 p doubles; sizes:
+ * count, those of the balls are written. Returns how many balls there are. */
+static inline ptrdiff_t ball_cut(const matrix *points, uint32_t *order, ptrdiff_t count, ball_member *members,
+                                 double *means, int32_t *sizes) {
+    ptrdiff_t n_balls = 0;
+    if (count > 0) MATRIX_DISPATCH(points, ball_cut_typed, order, count, members, means, sizes, &n_balls)
+    return n_balls;
+}
+
+/* How many of rows [start, stop) have each of k labels. */
+static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k, ptrdiff_t *counts) {
+    memset(counts, 0, (size_t)k * sizeof(ptrdiff_t));
+    for (ptrdiff_t at = start; at < stop; at++) counts[labels[at]]++;
+}
+
+/* Writes rows [start, stop) whose labels are wanted to the places of these, which move on. */
+static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, const uint8_t *wanted,
+                              ptrdiff_t *places, uint32_t *order) {
+    for (ptrdiff_t at = start; at < stop; at++) {
+        if (wanted[labels[at]]) order[places[labels[at]]++] = (uint32_t)at;
+    }
 }
 
 /* The columns of a ball in `data`. */
@@ -235,6 +276,22 @@ FC_INLINE char *ball_columns(const ball_set *balls, ptrdiff_t ball) {
     return balls->columns + ((balls->lanes[ball] * balls->p) << balls->dtype);
 }
 
+/* The first columns, as many as make whole blocks, of ball_fill's rows; returns how many. Blocks of VF_LANES x VF_LANES
+ * are transposed in registers. */
+FC_INLINE ptrdiff_t ball_fill_blocks(const char *const *rows, ptrdiff_t p, ptrdiff_t n_rows, ptrdiff_t lanes, float *out) {
+    enum { L = VF_LANES };
+    const ptrdiff_t whole = L > 1 ? p / L * L : 0;
+    for (ptrdiff_t i = 0; i < whole; i += L) {
+        for (ptrdiff_t r = 0; r < n_rows; r += L) {
+            vf block[L];
+            for (int l = 0; l < L; l++) block[l] = vf_load((const float *)rows[r + l] + i);
+            vf_transpose(block);
+            for (int l = 0; l < L; l++) vf_store(out + (i + l) * lanes + r, block[l]);
+        }
+    }
+    return whole;
+}
+
 FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrdiff_t count, ptrdiff_t lanes,
                                char *data, matrix_dtype dtype) {
     enum { abreast = 16 };
@@ -242,15 +299,16 @@ FC_INLINE void ball_fill_typed(const matrix *points, const uint32_t *order, ptrd
     for (ptrdiff_t begin = 0; begin < count; begin += abreast) {
         const ptrdiff_t some = count - begin < abreast ? count - begin : abreast;
         const char *rows[abreast];
+        ptrdiff_t i = 0;
         for (ptrdiff_t r = 0; r < abreast; r++) {
             /* Lanes behind the last row hold it again: values that do no harm. */
             rows[r] = points->data + (ptrdiff_t)order[begin + (r < some ? r : some - 1)] * points->row_stride;
-            /* The rows lie anywhere: those of the next turn are asked for. */
-            const ptrdiff_t next = begin + abreast + r < count ? begin + abreast + r : begin;
-            const char *row = points->data + (ptrdiff_t)order[next] * points->row_stride;
-            for (ptrdiff_t at = 0; at < p * cs && at < BALL_ROW_AHEAD; at += 64) __builtin_prefetch(row + at);
+            if (begin + abreast + r < count) ball_ask(points, order[begin + abreast + r]);
         }
-        for (ptrdiff_t i = 0; i < p; i++) {
+        if (dtype == MATRIX_FLOAT32 && cs == sizeof(float)) {
+            i = ball_fill_blocks(rows, p, abreast, lanes, (float *)data + begin);
+        }
+        for (; i < p; i++) {
             if (dtype == MATRIX_FLOAT64) {
                 double *out = (double *)data + i * lanes + begin;
                 for (int r = 0; r < abreast; r++) out[r] = matrix_value(rows[r] + i * cs, dtype);
@@ -478,13 +536,84 @@ FC_INLINE double *ball_total(ball_totals *totals, ptrdiff_t center, ptrdiff_t st
     return total;
 }
 
-/* Adds a ball's rows up by their labels. */
-static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
-                            ball_totals *totals) {
+/* The place of a center among a ball's parts, made where there is none and room for it; -1 if there is no room. */
+static inline ptrdiff_t ball_part(ball_parts *parts, double *sums, int32_t center, ptrdiff_t stride) {
+    for (int32_t j = 0; j < parts->found; j++) {
+        if (parts->centers[j] == center) return j;
+    }
+    if (parts->found == BALL_MOST_LABELS) return -1;
+    memset(sums + parts->found * stride, 0, (size_t)stride * sizeof(double));
+    parts->centers[parts->found] = center;
+    parts->rows[parts->found] = 0;
+    return parts->found++;
+}
+
+/* Moves the few rows whose labels are not those kept from part to part; returns 0 where the parts have to be made anew.
+ * Rows with weights are not moved: what is left of a weight by rounding would not be nothing. */
+static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_t ball) {
+    enum { abreast = 16 };
+    const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
+    const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
+    const int32_t *labels = worker->labels, *candidates = worker->candidates;
+    ball_parts *parts = balls->parts + ball;
+    double *sums = balls->part_sums + ball * BALL_MOST_LABELS * stride;
+    int32_t *kept = balls->labels + start, rows[BALL_MOST_MOVES];
+    const ptrdiff_t most = balls->weights ? 0 : BALL_MOST_MOVES - parts->moved;
+    ptrdiff_t moved = 0;
+    if (parts->found == 0) return 0;
+    for (ptrdiff_t begin = 0; begin < tile.n_rows; begin += abreast) {
+        const ptrdiff_t some = tile.n_rows - begin < abreast ? tile.n_rows - begin : abreast;
+        int32_t differ = 0;
+        if (some == abreast) {
+            for (ptrdiff_t r = begin; r < begin + abreast; r++) differ |= candidates[labels[r]] ^ kept[r];
+        } else {
+            for (ptrdiff_t r = begin; r < begin + some; r++) differ |= candidates[labels[r]] ^ kept[r];
+        }
+        for (ptrdiff_t r = begin; differ && r < begin + some; r++) {
+            if (candidates[labels[r]] == kept[r]) continue;
+            if (moved == most) return 0;
+            rows[moved++] = (int32_t)r;
+        }
+    }
+    for (ptrdiff_t m = 0; m < moved; m++) {
+        const ptrdiff_t r = rows[m];
+        const ptrdiff_t from = ball_part(parts, sums, kept[r], stride);
+        const ptrdiff_t to = ball_part(parts, sums, candidates[labels[r]], stride);
+        if (to < 0) return 0;
+        double *restrict less = sums + from * stride, *restrict more = sums + to * stride;
+        matrix_row_f64(&tile, r, worker->row);
+        for (ptrdiff_t i = 0; i < p; i++) {
+            less[i] -= worker->row[i];
+            more[i] += worker->row[i];
+        }
+        less[p] -= 1;
+        more[p] += 1;
+        parts->rows[from]--;
+        parts->rows[to]++;
+        kept[r] = candidates[labels[r]];
+    }
+    for (int32_t j = 0; moved > 0 && j < parts->found;) {
+        if (parts->rows[j] > 0) {
+            j++;
+            continue;
+        }
+        const int32_t last = --parts->found;
+        memmove(sums + j * stride, sums + last * stride, (size_t)stride * sizeof(double));
+        parts->centers[j] = parts->centers[last];
+        parts->rows[j] = parts->rows[last];
+    }
+    parts->moved += (int32_t)moved;
+    return 1;
+}
+
+/* Adds a ball's rows up by their labels: to its parts, or, if there are too many labels, to `totals`. */
+static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
+                                 ball_totals *totals) {
     const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
     const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
     const double *weights = balls->weights ? balls->weights + start : NULL, *sums = balls->sums + ball * stride;
-    const int32_t *labels = worker->labels;
+    const int32_t *labels = worker->labels, *candidates = worker->candidates;
+    ball_parts *parts = balls->parts + ball;
     int32_t *rows = worker->rows;
     ptrdiff_t found = 0;
     memset(rows, 0, (size_t)n_candidates * sizeof(int32_t));
@@ -499,8 +628,9 @@ static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_
         for (ptrdiff_t r = 0; r < tile.n_rows; r++) found += rows[labels[r]]++ == 0;
     }
     if (found > BALL_MOST_LABELS) {
+        parts->found = 0;
         for (ptrdiff_t r = 0; r < tile.n_rows; r++) {
-            double *total = ball_total(totals, worker->candidates[labels[r]], stride);
+            double *total = ball_total(totals, candidates[labels[r]], stride);
             const double weight = weights ? weights[r] : 1.0;
             matrix_row_f64(&tile, r, worker->row);
             for (ptrdiff_t i = 0; i < p; i++) total[i] += weight * worker->row[i];
@@ -515,20 +645,46 @@ static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_
     for (ptrdiff_t a = 0, j = 0; a < n_candidates; a++) {
         if (rows[a] == 0) continue;
         wanted[j] = (int32_t)a;
-        sums_of[j] = worker->sums + j * stride;
+        sums_of[j] = balls->part_sums + (ball * BALL_MOST_LABELS + j) * stride;
+        parts->centers[j] = candidates[a];
+        parts->rows[j] = rows[a];
         j++;
     }
-    memset(worker->sums, 0, (size_t)(added * stride) * sizeof(double));
+    memset(sums_of[0], 0, (size_t)(added * stride) * sizeof(double));
     sums_of_labels(&tile, weights, labels, wanted, sums_of, added);
     for (ptrdiff_t i = 0; added < found && i <= p; i++) {
         double others = 0;
         for (ptrdiff_t j = 0; j < added; j++) others += sums_of[j][i];
         sums_of[added][i] = sums[i] - others;
     }
-    for (ptrdiff_t j = 0; j < found; j++) {
-        double *total = ball_total(totals, worker->candidates[wanted[j]], stride);
-        for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums_of[j][i];
+    for (ptrdiff_t r = 0; r < tile.n_rows; r++) balls->labels[start + r] = candidates[labels[r]];
+    parts->found = (int32_t)found;
+    parts->moved = 0;
+}
+
+/* Adds a ball's rows up by their labels to `totals`. Most labels are those of the last time, and so are their sums. */
+static inline void ball_add(const ball_set *balls, ball_worker *worker, ptrdiff_t ball, ptrdiff_t n_candidates,
+                            ball_totals *totals) {
+    const ptrdiff_t p = balls->p, stride = sums_stride(p);
+    const ball_parts *parts = balls->parts + ball;
+    const int same = n_candidates == 1 && parts->found == 1 && parts->centers[0] == worker->candidates[0];
+    if (!same && !ball_move(balls, worker, ball)) ball_add_rows(balls, worker, ball, n_candidates, totals);
+    for (ptrdiff_t j = 0; j < parts->found; j++) {
+        const double *sums = balls->part_sums + (ball * BALL_MOST_LABELS + j) * stride;
+        double *total = ball_total(totals, parts->centers[j], stride);
+        for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums[i];
     }
+}
+
+/* Asks for what is kept of a ball's parts, which is wanted when its rows have their labels. */
+static inline void ball_ask_parts(const ball_set *balls, ptrdiff_t ball) {
+    const char *labels = (const char *)(balls->labels + balls->starts[ball]);
+    const char *end = (const char *)(balls->labels + balls->starts[ball + 1]);
+    const ptrdiff_t slot = sums_stride(balls->p) * (ptrdiff_t)sizeof(double);
+    const char *sums = (const char *)balls->part_sums + ball * BALL_MOST_LABELS * slot;
+    __builtin_prefetch(balls->parts + ball);
+    for (; labels < end; labels += 64) __builtin_prefetch(labels);
+    for (ptrdiff_t at = 0; at < BALL_MOST_LABELS * slot && at < BALL_ROW_AHEAD; at += 64) __builtin_prefetch(sums + at);
 }
 
 /* One ball: its rows join `totals`; or their labels are written, by the caller's rows. Returns how many pairs of a row
@@ -537,6 +693,7 @@ static inline double ball_visit(ball_set *balls, ball_worker *worker, const doub
                                 ptrdiff_t ball, ball_totals *totals, int32_t *labels) {
     const ptrdiff_t start = balls->starts[ball], count = balls->starts[ball + 1] - start;
     const ptrdiff_t n = ball_candidates(balls, worker, centers, moves, ball);
+    if (!labels) ball_ask_parts(balls, ball);
     if (n == 1) memset(worker->labels, 0, (size_t)count * sizeof(int32_t));
     else ball_labels(balls, worker, centers, ball, n);
     if (labels) {

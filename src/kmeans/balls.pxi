@@ -3,6 +3,9 @@
 cdef extern from "kmeans/balls.h" nogil:
     enum:
         BALL_PADDING
+        BALL_MOST_LABELS
+    ctypedef struct ball_parts:
+        pass
     ctypedef struct ball_set:
         ptrdiff_t k
         ptrdiff_t p
@@ -18,6 +21,9 @@ cdef extern from "kmeans/balls.h" nogil:
         double* sums
         float* bounds
         int32_t* nearest
+        ball_parts* parts
+        double* part_sums
+        int32_t* labels
     ctypedef struct ball_worker:
         double* means
         char* tile
@@ -25,10 +31,12 @@ cdef extern from "kmeans/balls.h" nogil:
         double* sums
         char* met
     ctypedef struct ball_member:
-        float squared
-        uint32_t row
-    void ball_cut(const matrix* points, ball_member* members, ball_member* spare, ptrdiff_t count, double* means,
-                  uint8_t* last) noexcept
+        pass
+    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k, ptrdiff_t* counts) noexcept
+    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, const uint8_t* wanted, ptrdiff_t* places,
+                    uint32_t* order) noexcept
+    ptrdiff_t ball_cut(const matrix* points, uint32_t* order, ptrdiff_t count, ball_member* members, double* means,
+                       int32_t* sizes) noexcept
     ptrdiff_t ball_lanes(ptrdiff_t rows) noexcept
     size_t ball_worker_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
     void ball_worker_place(ball_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
@@ -56,12 +64,13 @@ cdef enum:
     BALL_TRIAL = 16         # one row of so many, or a center's, tells whether balls pay
     BALL_MOST_TRIAL = 8192  # rows, about
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
-    BALL_LOOK = 1 << 22     # rows between two looks at signals
+    BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
+    BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
 
 
-# Balls are made, or made anew, where they leave at most this share of the pairs of rows and centers that are compared.
+# Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
-cdef double BALL_HOPELESS = 0.9  # of these: more are not to be expected to become few
+cdef double BALL_HOPELESS = 0.7  # of these: more are not to be expected to become few
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
 cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
@@ -72,9 +81,11 @@ cdef class BallSearch(PlainSearch):
     """The same over balls of rows, while these drop most of the centers.
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
-    on, if some of them tell that this pays, or at least that it may later. They take a copy of the rows, in float32 unless the rows are float64, and
-    2 p + k / 2 numbers of 8 bytes for each 128 rows. Where they do not pay in so many iterations (`patience`),
-    `otherwise` is called for another search, which stays; before, all distances are computed.
+    on, if some of them tell that this pays, or at least that it may later: where they leave at most a share of
+    `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
+    8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
+    pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
+    are computed.
     """
 
     cdef:
@@ -83,6 +94,7 @@ cdef class BallSearch(PlainSearch):
         ball_set balls
         ptrdiff_t n_balls, tasks, iteration, next_trial, patience
         bint useful, void
+        double most_pairs
         double left  # centers a row that are compared
         double[:, ::1] visited
         float[::1] moves
@@ -94,10 +106,10 @@ cdef class BallSearch(PlainSearch):
         object kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
-                  ptrdiff_t patience=1):
+                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        self.otherwise, self.patience = otherwise, patience
+        self.otherwise, self.patience, self.most_pairs = otherwise, patience, most_pairs
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
@@ -112,83 +124,112 @@ cdef class BallSearch(PlainSearch):
     def __dealloc__(self):
         scratch_free(self.ball_workers)
 
-    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted) except -1:
-        """Cut the rows of the wanted labels into balls."""
-        cdef ptrdiff_t n = self.points.n_rows, k = self.k, p = self.p, j, at, ball, count, rows, first, stop, a_slice
-        cdef ptrdiff_t[::1] places = np.zeros(k + 1, dtype=np.intp), ends, starts, lanes
-        for first in range(0, n, BALL_LOOK):
-            for at in range(first, min(first + BALL_LOOK, n)):
-                places[labels[at] + 1] += wanted[labels[at]]
-            PyErr_CheckSignals()
-        for j in range(k):
-            places[j + 1] += places[j]
-        rows, ends = places[k], places.copy()
-        cdef uint8_t[::1] memory = np.empty(max(1, 2 * rows * sizeof(ball_member)), dtype=np.uint8)
-        cdef ball_member* members = <ball_member*>&memory[0]
-        cdef uint32_t[::1] order = np.empty(max(1, rows), dtype=np.uint32)
-        cdef uint8_t[::1] last = np.zeros(max(1, rows), dtype=np.uint8)
+    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted, bint whole) except -1:
+        """Cut the rows of the wanted labels into balls; `whole`: with memory for all that is kept of them."""
+        cdef ptrdiff_t n = self.points.n_rows, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
+        cdef ptrdiff_t blocks = BALL_BLOCKS * (1 + n // BALL_LOOK), rows = 0, most = 1, size, ball
+        cdef ptrdiff_t[::1] places = np.empty(blocks * k, dtype=np.intp), begins, found, starts, lanes
+        cdef uint32_t[::1] order
+        cdef int32_t[::1] sizes
         cdef double[::1] weights = None
-        for first in range(0, n, BALL_LOOK):
-            for at in range(first, min(first + BALL_LOOK, n)):
-                if wanted[labels[at]]:
-                    members[ends[labels[at]]].row = <uint32_t>at
-                    ends[labels[at]] += 1
+        for first in range(0, blocks, BALL_BLOCKS):
+            last = min(first + BALL_BLOCKS, blocks)
+            with nogil:
+                for block in prange(first, last, num_threads=self.n_threads, schedule="static"):
+                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, k, &places[block * k])
             PyErr_CheckSignals()
         # Rows of one label in pieces, so that there is work for all threads and no piece takes long.
-        cdef ptrdiff_t pieces = 0, piece
+        begins = np.empty(k + n // BALL_PIECE + 1, dtype=np.intp)
         for j in range(k):
-            pieces += (places[j + 1] - places[j] + BALL_PIECE - 1) // BALL_PIECE
-        cdef ptrdiff_t[::1] begins = np.empty(pieces + 1, dtype=np.intp)
-        pieces = 0
-        for j in range(k):
-            for at in range(places[j], places[j + 1], BALL_PIECE):
+            at = rows
+            for block in range(blocks):
+                size = places[block * k + j] if wanted[j] else 0
+                places[block * k + j] = rows
+                rows += size
+            while at < rows:
                 begins[pieces] = at
+                size = min(rows - at, <ptrdiff_t>BALL_PIECE)
+                most = max(most, size)
+                at += size
                 pieces += 1
         begins[pieces] = rows
-        a_slice = slice_chunks(BALL_CUT_WORK * p, max(1, rows // max(1, pieces)), 0, self.n_threads)
-        for first in range(0, pieces, a_slice):
-            stop = min(first + a_slice, pieces)
+        order, sizes = np.empty(max(1, rows), dtype=np.uint32), np.empty(max(1, rows), dtype=np.int32)
+        for first in range(0, blocks, BALL_BLOCKS):
+            last = min(first + BALL_BLOCKS, blocks)
             with nogil:
-                for piece in prange(first, stop, num_threads=self.n_threads, schedule="dynamic"):
-                    self._cut_piece(members + begins[piece], members + rows + begins[piece],
-                                    begins[piece + 1] - begins[piece], &last[0] + begins[piece], threadid())
+                for block in prange(first, last, num_threads=self.n_threads, schedule="static"):
+                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, &wanted[0],
+                               &places[block * k], &order[0])
+            PyErr_CheckSignals()
+        found = np.empty(max(1, pieces), dtype=np.intp)
+        cdef size_t members_size = padded(2 * most * sizeof(ball_member))
+        cdef uint8_t[::1] members = np.empty(members_size * self.n_threads, dtype=np.uint8)
+        a_slice = slice_chunks(BALL_CUT_WORK * self.p, max(1, rows // max(1, pieces)), 0, self.n_threads)
+        for first in range(0, pieces, a_slice):
+            last = min(first + a_slice, pieces)
+            with nogil:
+                for piece in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                    found[piece] = self._cut_piece(&order[0] + begins[piece], begins[piece + 1] - begins[piece],
+                                                   <ball_member*>(&members[0] + threadid() * members_size),
+                                                   &sizes[0] + begins[piece], threadid())
             PyErr_CheckSignals()
         self.n_balls = 0
-        for at in range(rows):
-            self.n_balls += last[at]
+        for piece in range(pieces):
+            self.n_balls += found[piece]
         starts, lanes = np.empty(self.n_balls + 1, dtype=np.intp), np.empty(self.n_balls + 1, dtype=np.intp)
         ball = starts[0] = lanes[0] = 0
-        for at in range(rows):
-            order[at] = members[at].row
-            if last[at]:
+        for piece in range(pieces):
+            for at in range(begins[piece], begins[piece] + found[piece]):
                 ball += 1
-                starts[ball], lanes[ball] = at + 1, lanes[ball - 1] + ball_lanes(at + 1 - starts[ball - 1])
+                starts[ball], lanes[ball] = starts[ball - 1] + sizes[at], lanes[ball - 1] + ball_lanes(sizes[at])
         self.balls.weights = NULL
         if self.weights != NULL:
             weights = np.zeros(rows + BALL_PADDING)
             for at in range(rows):
                 weights[at] = self.weights[order[at]]
             self.balls.weights = &weights[0]
-        count = max(1, self.n_balls)
-        cdef double[::1] middles = np.empty(count * p), radii = np.empty(count), sums = np.empty(count * sums_stride(p))
-        cdef float[::1] bounds = np.empty(count * k, dtype=np.float32)
-        cdef int32_t[::1] nearest = np.zeros(count, dtype=np.int32)
         self.balls.order, self.balls.starts, self.balls.lanes = &order[0], &starts[0], &lanes[0]
-        self.balls.middles, self.balls.radii, self.balls.sums = &middles[0], &radii[0], &sums[0]
-        self.balls.bounds, self.balls.nearest = &bounds[0], &nearest[0]
-        self.kept = order, weights, starts, lanes, middles, radii, sums, bounds, nearest
+        self.kept = order, weights, starts, lanes, self._place(rows, whole)
         return 0
 
-    cdef void _cut_piece(self, ball_member* members, ball_member* spare, ptrdiff_t count, uint8_t* last,
-                         int thread) noexcept nogil:
+    cdef object _place(self, ptrdiff_t rows, bint whole):
+        """Memory for what is found about the balls, which is returned; `whole`: also for their columns and parts."""
+        cdef ptrdiff_t count = max(1, self.n_balls), p = self.p, stride = sums_stride(p), item = 1 << <int>self.balls.dtype
+        cdef size_t sizes[9]
+        sizes[:] = [count * p * sizeof(double), count * sizeof(double), count * stride * sizeof(double),
+                    count * self.k * sizeof(float), count * sizeof(int32_t), count * sizeof(ball_parts), 0, 0, 0]
+        if whole:
+            sizes[6] = count * BALL_MOST_LABELS * stride * sizeof(double)
+            sizes[7] = rows * sizeof(int32_t)
+            sizes[8] = (self.balls.lanes[self.n_balls] * p + BALL_PADDING) * item
+        cdef size_t total = CACHE_LINE
+        cdef void* starts[9]
+        cdef int i
+        for i in range(9):
+            total += padded(sizes[i])
+        # In one block, which gets large pages: many small ones take as long as an iteration or two.
+        cdef uint8_t[::1] memory = np.empty(total, dtype=np.uint8)
+        cdef char* at = <char*>padded(<uintptr_t>&memory[0])
+        for i in range(9):
+            starts[i] = at
+            at += padded(sizes[i])
+        self.balls.middles, self.balls.radii, self.balls.sums = <double*>starts[0], <double*>starts[1], <double*>starts[2]
+        self.balls.bounds, self.balls.nearest, self.balls.parts = <float*>starts[3], <int32_t*>starts[4], <ball_parts*>starts[5]
+        self.balls.part_sums, self.balls.labels, self.balls.columns = <double*>starts[6], <int32_t*>starts[7], <char*>starts[8]
+        memset(self.balls.nearest, 0, sizes[4])
+        memset(self.balls.parts, 0, sizes[5])  # none is kept
+        return memory
+
+    cdef ptrdiff_t _cut_piece(self, uint32_t* order, ptrdiff_t count, ball_member* members, int32_t* sizes,
+                              int thread) noexcept nogil:
         cdef ball_worker worker
         ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
-        ball_cut(&self.points, members, spare, count, worker.means, last)
+        return ball_cut(&self.points, order, count, members, worker.means, sizes)
 
     cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
         """Balls of the rows of each label, if they pay."""
         cdef ptrdiff_t k = self.k, some, j
-        cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8), columns
+        cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8)
         cdef object kept = self.kept
         cdef ball_set balls = self.balls
         cdef ptrdiff_t n_balls = self.n_balls, rows
@@ -196,21 +237,18 @@ cdef class BallSearch(PlainSearch):
         some = max(1, min(k // BALL_TRIAL, k * BALL_MOST_TRIAL // self.points.n_rows))
         for j in range(some):
             wanted[j * k // some] = True
-        self._cut(labels, wanted)
+        self._cut(labels, wanted, False)
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
         left = np.sum(self.pairs) / rows if rows > 0 else k
         if left > BALL_HOPELESS * k:
             self.next_trial = 0
-        if left > BALL_MOST_PAIRS * self.left:
+        if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
             return 0
         self.useful, self.left, kept = False, k, None
         wanted[:] = True
-        self._cut(labels, wanted)
-        columns = np.empty((self.balls.lanes[self.n_balls] * self.p + BALL_PADDING) << <int>self.balls.dtype, dtype=np.uint8)
-        self.balls.columns = <char*>&columns[0]
-        self.kept = self.kept, columns
+        self._cut(labels, wanted, True)
         self._pass(BALL_FILL, centers, NULL)
         self.useful = self.void = True
         self.left = left

@@ -25,7 +25,7 @@ from libc.string cimport memset
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
 from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows, slice_chunks
 from common.matrix cimport MATRIX_FLOAT32, MATRIX_FLOAT64, acquire_matrix, matrix, matrix_dtype, matrix_row_f64, weights_pointer
-from common.scratch cimport padded, scratch_allocate, scratch_free
+from common.scratch cimport CACHE_LINE, padded, scratch_allocate, scratch_free
 
 import numpy as np
 
@@ -66,7 +66,8 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise: what BallSearch calls for another search where balls do not pay; by default it compares all, as this
+    otherwise, patience, most_pairs: what BallSearch calls for another search where balls do not pay, and when that is so;
+        by default it compares all, as this
     """
 
     cdef:
@@ -84,7 +85,7 @@ cdef class PlainSearch:
         int n_threads
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
-                  ptrdiff_t patience=1):
+                  ptrdiff_t patience=1, double most_pairs=1):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
