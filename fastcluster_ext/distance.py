@@ -77,8 +77,9 @@ def pdist(
     relative error of at most about (min(p, 128) + p / 128 + 8) 2^-24, cosine and correlation the same beside 1. All
     are the same bits for every number of threads, and for every instruction set except where squares are added up
     ("euclidean", "sqeuclidean", "cosine", "correlation"): x86-64-v2, which has no fused multiply-add, may differ there
-    from -v3 and -v4 in the last digits. Powers are taken in the dtype of the data: with float32, differences beyond
-    about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them.
+    from -v3 and -v4 in the last digits. Squares are taken in the dtype of the data: with float32, differences beyond
+    about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them; with float64, beyond 1e154
+    or below 1e-154, rescaling. Higher powers (Minkowski's) are float64's in any case.
 
     Correlation with a constant row, cosine with a row of zeros and Bray-Curtis of two such rows are NaN, as in SciPy.
     Minkowski's powers are the C library's, one by one: several times slower than the other metrics. SciPy's weights
@@ -96,7 +97,7 @@ def pdist(
     n = rows.shape[0]
     result = _result(out, (n * (n - 1) // 2,), _result_dtype(dtype, out, rows), "the condensed distances")
     if result.size:
-        single = _in_single(result, rows)
+        single = _in_single(found, result, rows)
         _kernels.load("pairwise").condensed(rows, result, found.code, found.exponent, single, n_threads=threads)
     return result
 
@@ -159,7 +160,7 @@ def cdist(
         if out is not None:
             # Points are read slice by slice while results are written, so they must not share memory.
             rows, others = (points.copy() if np.may_share_memory(points, out) else points for points in (rows, others))
-        single = _in_single(result, rows, others)
+        single = _in_single(found, result, rows, others)
         kernel = _kernels.load("pairwise").rectangular
         kernel(rows, others, result, found.code, found.exponent, single, n_threads=threads)
     return result
@@ -381,9 +382,13 @@ def _result(out: Array | None, shape: tuple[int, ...], dtype: np.dtype[Any], pur
     return out
 
 
-def _in_single(result: Array, *points: Array) -> bool:
-    """Return whether float32 holds the result and every value of the points exactly."""
-    return result.dtype == np.float32 and all(array.dtype != np.float64 for array in points)
+def _in_single(metric: Metric, result: Array, *points: Array) -> bool:
+    """Return whether to compute in float32: it holds the result and every value of the points exactly.
+
+    Powers above the second leave its range for ordinary numbers (10 000 to the tenth), so they are float64's.
+    """
+    powers = metric.name == "minkowski" and metric.exponent > 2
+    return not powers and result.dtype == np.float32 and all(array.dtype != np.float64 for array in points)
 
 
 def _check_defined(labels: npt.NDArray[np.int32], metric: Metric) -> None:

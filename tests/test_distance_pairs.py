@@ -327,6 +327,17 @@ for call in (lambda: pdist(values), lambda: cdist(values, values), lambda: squar
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="address spaces are limited on Linux")
+@pytest.mark.parametrize("p", [2.5, 3, 10, 40])
+@pytest.mark.parametrize("size", [1e-5, 1e-2, 1e4])
+def test_high_powers_of_ordinary_float32_numbers(p, size):
+    points = (np.random.default_rng(0).normal(size=(40, 3)) * size).astype(np.float32)
+    expected = scipy_distance.cdist(points.astype(float), points.astype(float), "minkowski", p=p)
+    found = cdist(points, points, "minkowski", p=p)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(pdist(points, "minkowski", p=p), found[np.triu_indices(40, 1)])
+
+
 def test_too_large_is_said_in_bytes():
     lines = run_python(TOO_LARGE).stdout.strip().splitlines()
     assert "39999600000 bytes" in lines[0]
