@@ -2,8 +2,8 @@
 
 Thread pools of different libraries slow each other when they share a process, and memory that one has just given back
 is quicker to get for the next. In turns, all of them see the same state of the machine; what is compared are medians.
-Each turn is two calls, of which the second is timed: where a virtual machine hands free memory back to its host, as some
-do within seconds, the first one to touch it again pays many times what the next pays, whoever comes first.
+Each turn is two calls, of which the second is timed: where a virtual machine hands free memory back to its host, as
+some do within seconds, the first one to touch it again pays many times what the next pays, whoever comes first.
 """
 
 from __future__ import annotations
