@@ -68,7 +68,7 @@ def report(n: int, methods: Sequence[str]) -> None:
     print(row("", ["float64", "float32", PEER, "float64 ratio", "float32 ratio", "float64 by read"]))
     for method in methods:
         contestants = {who: Contestant(prepare, (who, method, n), heights) for who in (*TARGETS, PEER)}
-        taken = take_turns(contestants, 3 if n <= 10_000 else 1, check)
+        taken = take_turns(contestants, 5 if n <= 10_000 else 1, check)
         ratios = [ratio(taken[PEER], taken[who], target) for who, target in TARGETS.items()]
         print(
             row(method, [*(f"{seconds:.3f}" for seconds in taken.values()), *ratios, f"{taken['float64'] / read:.1f}"]),

@@ -2,8 +2,8 @@
 
 Thread pools of different libraries slow each other when they share a process, and memory that one has just given back
 is quicker to get for the next. In turns, all of them see the same state of the machine; what is compared are medians.
-Each turn is two calls, of which the second is timed: where a virtual machine hands free memory back to its host, as
-some do within seconds, the first one to touch it again pays many times what the next pays, whoever comes first.
+A turn is as many calls as take half a second, at least two, and its first is not counted: where a virtual machine hands
+free memory back to its host, as some do within seconds, whoever touches it first pays many times what the next pays.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from fastcluster_ext._threads import available_cpus
 __all__ = ["Contestant", "process_of", "ratio", "row", "take_turns"]
 
 Job = Callable[[], Any]
+
+_TURN = 0.5  # seconds
 
 
 class Contestant(NamedTuple):
@@ -52,7 +54,7 @@ def _prepare(
 def take_turns(
     contestants: Mapping[str, Contestant], rounds: int, check: Callable[[Mapping[str, Any]], None]
 ) -> dict[str, float]:
-    """Return each contestant's median seconds of so many rounds, after one to warm up; `check` gets the results."""
+    """Return each contestant's median seconds in so many rounds, after a call to warm up; `check` gets the results."""
     with ExitStack() as stack:
         processes = {name: stack.enter_context(process_of(contestant)) for name, contestant in contestants.items()}
         for process in processes.values():
@@ -60,8 +62,12 @@ def take_turns(
         seconds: dict[str, list[float]] = {name: [] for name in processes}
         for _ in range(rounds):
             for name, process in processes.items():
-                process.run()
-                seconds[name].append(process.run())
+                taken = process.run()
+                while True:
+                    seconds[name].append(process.run())
+                    taken += seconds[name][-1]
+                    if taken > _TURN:
+                        break
         check({name: process.outcome() for name, process in processes.items()})
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
