@@ -31,6 +31,7 @@ __all__ = [
     "link_points",
     "pays",
     "possible",
+    "raise_above_children",
     "ward_centers",
 ]
 
@@ -118,8 +119,8 @@ def link_points(
     """Return Z of at least two points: (n, p) finite; weights: (n,) positive, or None for ones."""
     kind = _VECTOR[method, metric]
     pairs, heights, rounds = _merge(values, method, kind, weights, n_threads, _Reporter(callback, len(values) - 1))
-    if method == "weighted":
-        _raise_above_children(pairs, heights)
+    if kind.run == "reciprocal" and (method == "weighted" or weights is not None):
+        raise_above_children(pairs, heights)
     tree = as_linkage(pairs, heights, ordered=kind.run != "closest_first", rounds=rounds)
     if callback is not None:
         callback(LinkageStep(len(tree), len(tree)))
@@ -191,11 +192,11 @@ def _merge(
     return pairs, squares, rounds
 
 
-def _raise_above_children(pairs: npt.NDArray[np.int32], heights: _Floats) -> None:
+def raise_above_children(pairs: npt.NDArray[np.int32], heights: _Floats) -> None:
     """Make no merge lower than those below it, which come before it: with equal distances, rounding can.
 
-    Sorted by height, the upper would be made first, by other clusters. Where a distance is that of two sets of points,
-    only an order is lost, but WPGMA's depends on the order in which they became sets.
+    Sorted by height, the upper would be made first, by other clusters. As a rule they are as near, but for WPGMA, whose
+    distances depend on the order of merges, and where weights differ so much that the lighter cluster does not count.
     """
     tree = np.empty((len(heights), 4))
     trees = _kernels.load("trees")

@@ -330,6 +330,8 @@ def _agglomerate(
                 raise ValueError("weights and distances are so large that heights overflow")
     if not defined or np.isnan(heights).any():
         raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
+    if ordered:
+        _vectors.raise_above_children(pairs, heights)
     return _vectors.as_linkage(pairs, heights, ordered=ordered)
 
 

@@ -206,6 +206,18 @@ def test_ties_of_any_matrix(values, method):
     assert scipy_hierarchy.is_monotonic(Z)
 
 
+@pytest.mark.parametrize("method", ["average", "complete", "weighted"])
+def test_light_and_heavy_observations_at_equal_distances(method):
+    # A light cluster hardly moves a heavy one's distance, which then comes out a bit lower than it was.
+    random = np.random.default_rng(5)
+    for _ in range(20):
+        points = random.integers(0, 2, (130, 33)).astype(float)
+        weights = 10.0 ** random.integers(-6, 6, 130)
+        distances = scipy_distance.pdist(points).astype(np.float32)
+        found = linkage(distances, method, weights=weights)
+        replay(distances.astype(float), found, method, weights=weights, rtol=1e-4)
+
+
 def test_the_course_example():
     points = np.array([[1, 1], [2, 1], [4, 5], [7, 7], [5, 7]])
     np.testing.assert_allclose(
