@@ -6,10 +6,11 @@ search included; it shows for each size the times, and how much longer what `sea
 Balls with another search behind them are timed as well, as "auto"; any other choice is one of those timed. All is ours,
 so one process does it.
 
-They take turns until each has run for a tenth of a second, at least three times, and the least times count. Their order
-changes: who comes next may find memory in place that the last one gave back. A size at which the choice takes more than
-a tenth longer than the best is timed once more when all have been, as a machine can be in another state for some
-seconds; it is a miss if that is so again. Misses are counted, and listed, at the end.
+They take turns, and the least times count. After three turns those leave that took half again as long as the best; the
+others go on until each has run for a quarter of a second, at least ten times. Their order changes: who comes next may
+find memory in place that the last one gave back. A size at which the choice takes more than a tenth longer than the
+best is timed once more when all have been, as a machine can be in another state for some seconds; it is a miss if that
+is so again. Misses are counted, and listed, at the end.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ _MOST_WORK = 1.2e9  # rows x columns x centers
 _LEAST_ROWS_A_CENTER = 8
 _BOX_MOST_COLUMNS = 8  # that the kernel orders rows by
 _MANY_CENTERS = 8  # least, for groups and balls
-_LEAST_TURNS, _MOST_TURNS = 3, 200
-_SECONDS = 0.1  # of each, at least
+_FIRST_TURNS, _LEAST_TURNS, _MOST_TURNS = 3, 10, 200
+_SECONDS = 0.25  # of each, at least
+_HOPELESS = 1.5  # times the best after the first turns
 _MOST_LOSS = 0.1
 
 
@@ -60,10 +62,13 @@ def _seconds(
     start = X[np.random.default_rng(0).permutation(len(X))[:k]].astype(np.float64)
     labels = np.empty(len(X), dtype=np.int32)
     times: dict[str, list[float]] = {name: [] for name in kinds}
-    turns, shuffle = 0, np.random.default_rng(0)
-    while turns < _LEAST_TURNS or (turns < _MOST_TURNS and min(map(sum, times.values())) < _SECONDS):
+    turns, shuffle, left = 0, np.random.default_rng(0), list(kinds)
+    while turns < _LEAST_TURNS or (turns < _MOST_TURNS and min(sum(times[name]) for name in left) < _SECONDS):
+        if turns == _FIRST_TURNS:
+            most = _HOPELESS * min(map(min, times.values()))
+            left = [name for name in left if min(times[name]) <= most]
         turns += 1
-        for name in shuffle.permutation(list(kinds)):
+        for name in shuffle.permutation(left):
             centers = start.copy()
             began = time.perf_counter()
             search = kinds[name](X, None, k, threads)
@@ -97,13 +102,14 @@ def main() -> None:
     def show(n: int, p: int, k: int, data: str) -> float:
         """Time one size; return what the rule loses on it."""
         X = _points(n, p, k, data)
-        chosen = type(search_for(X, None, k, options.iterations, options.threads)).__name__
+        choice = search_for(X, None, k, options.iterations, options.threads)
+        chosen = type(choice).__name__
         timed = {
             name: kind
             for name, kind in kinds.items()
             if (name != "boxes" or p <= _BOX_MOST_COLUMNS) and (name not in ("groups", "balls") or k >= _MANY_CENTERS)
         }
-        if chosen == "BallSearch":
+        if chosen == "BallSearch" and choice.otherwise is not None:
             timed["auto"] = auto
         times = _seconds(timed, X, k, options.iterations, options.threads)
         times.setdefault("auto", times[names_of_kinds[chosen]])

@@ -16,7 +16,8 @@ EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 _BOX_LEAST_POINTS = 1024
 _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
-_BOX_MANY_POINTS = 2**16
+_BOX_MANY_POINTS = 2**15
+_BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_MOST_COLUMNS and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
@@ -30,7 +31,7 @@ _BOX_COLUMNS_OF_FEW_CENTERS = 4
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
 _BOUND_LEAST_COLUMNS = 5
-_BOUND_LEAST_WORK = 6144  # centers x columns
+_BOUND_LEAST_WORK = 5120  # centers x columns
 _BOUND_WIDE = 48  # columns from which a few centers are enough
 _BOUND_LEAST_CENTERS = 16
 _BOUND_MOST_CENTERS = 8192
@@ -42,8 +43,8 @@ _BOUND_PATIENCE = 32  # iterations after which they pay even where points have n
 _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
-_BALL_WIDE = 12  # columns; of fewer, few points a center are too few
-_BALL_LEAST_POINTS_OF_NARROW = 4096
+_BALL_WIDE = 10  # columns; narrower points must be more, in all and for each center
+_BALL_LEAST_POINTS_OF_NARROWER = 4096
 _BALL_NARROW = 7  # columns, of which boxes, where they pay, do as well with a few centers
 _BALL_LEAST_CENTERS_OF_NARROW = 64
 _BALL_LEAST_POINTS_A_CENTER = 32
@@ -83,7 +84,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     n, p = points.shape
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS_OF_FEW_CENTERS:
         return False
-    if n >= _BOX_MANY_POINTS:
+    if n >= (_BOX_MANY_POINTS if p < _BOX_MOST_COLUMNS else _BOX_MANY_POINTS_OF_WIDE):
         return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEWEST_CENTERS
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
@@ -105,7 +106,7 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
     least = _BALL_LEAST_CENTERS_OF_NARROW if boxes_pay and p <= _BALL_NARROW else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
-        and (_BALL_LEAST_POINTS_OF_NARROW if p <= _BALL_NARROW else _BALL_LEAST_POINTS) <= n < 2**32
+        and (_BALL_LEAST_POINTS if wide else _BALL_LEAST_POINTS_OF_NARROWER) <= n < 2**32
         and least <= k <= n // enough
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES

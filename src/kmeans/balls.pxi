@@ -70,7 +70,8 @@ cdef enum:
 
 # Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
-cdef double BALL_HOPELESS = 0.7  # of these: more are not to be expected to become few
+# Of these: more are not to be expected to become few. Points of few columns leave fewer even where they have no clusters.
+cdef double BALL_HOPELESS = 0.7, BALL_HOPELESS_A_COLUMN = 0.06
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
 cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
@@ -88,8 +89,8 @@ cdef class BallSearch(PlainSearch):
     are computed.
     """
 
+    cdef readonly object otherwise
     cdef:
-        object otherwise
         PlainSearch other
         ball_set balls
         ptrdiff_t n_balls, tasks, iteration, next_trial, patience
@@ -241,7 +242,7 @@ cdef class BallSearch(PlainSearch):
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
         left = np.sum(self.pairs) / rows if rows > 0 else k
-        if left > BALL_HOPELESS * k:
+        if left > min(BALL_HOPELESS, BALL_HOPELESS_A_COLUMN * self.p) * k:
             self.next_trial = 0
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
