@@ -47,9 +47,10 @@ _BALL_WIDE = 10  # columns; narrower points must be more, in all and for each ce
 _BALL_LEAST_POINTS_OF_NARROWER = 4096
 _BALL_NARROW = 7  # columns, of which boxes, where they pay, do as well with a few centers
 _BALL_LEAST_CENTERS_OF_NARROW = 64
-_BALL_LEAST_POINTS_A_CENTER = 32
-_BALL_FEW_POINTS_A_CENTER = 16  # of wide points, where bounds do not pay either
-_BALL_SOME_POINTS_A_CENTER = 96  # where bounds pay, of points that are not very wide
+_BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
+_BALL_LEAST_POINTS_A_CENTER_OF_WIDE = 16
+_BALL_SOME_POINTS_A_CENTER = 96  # where bounds pay
+_BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 48  # where bounds pay less if there are fewer clusters than centers
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
@@ -100,9 +101,9 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
     """Return whether to try to drop centers for balls of points; on data without clusters the search gives them up."""
     n, p = points.shape
     wide = p >= _BALL_WIDE
-    enough = _BALL_FEW_POINTS_A_CENTER if wide else _BALL_LEAST_POINTS_A_CENTER
+    enough = _BALL_LEAST_POINTS_A_CENTER_OF_WIDE if wide else _BALL_LEAST_POINTS_A_CENTER
     if bounds_pay:
-        enough = _BALL_LEAST_POINTS_A_CENTER if p >= _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER
+        enough = _BALL_SOME_POINTS_A_CENTER if p < _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
     least = _BALL_LEAST_CENTERS_OF_NARROW if boxes_pay and p <= _BALL_NARROW else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
