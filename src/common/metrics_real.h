@@ -32,6 +32,26 @@ FC_INLINE lanes REAL_NAME(lanes_one_where)(lane_bits mask) {
     return (lanes)((lane_bits)REAL_NAME(lanes_of)(1) & mask);
 }
 
+/* a where a > b, and else b, so where one is NaN. */
+FC_INLINE lanes REAL_NAME(lanes_larger)(lanes a, lanes b) {
+#if defined(__SSE4_1__)
+    return REAL_NAME(vector_larger)(a, b);
+#else
+    return REAL_NAME(lanes_where)(a > b, a, b);
+#endif
+}
+
+/* A bit for every lane where a >= b. */
+FC_INLINE unsigned REAL_NAME(lanes_reach)(lanes a, lanes b) {
+#if defined(__SSE4_1__)
+    return REAL_NAME(vector_reach)(a, b);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < METRIC_LANES; i++) bits |= (unsigned)(a[i] >= b[i]) << i;
+    return bits;
+#endif
+}
+
 /* sum + term, taken as term * 1 + sum if `multiply`: the same bits, but on a multiplier. Where adders are apart from
  * multipliers (Zen) additions are the bottleneck of absolute differences, and so both have work. */
 FC_INLINE lanes REAL_NAME(lanes_plus)(lanes sum, lanes term, int multiply) {
@@ -78,9 +98,19 @@ FC_INLINE void REAL_NAME(term_absolute)(const REAL *x, lanes y, REAL exponent, i
     (void)b, (void)exponent;
 }
 
+/* Of metric_by_maxima. Zen takes maxima on its adders, so the multipliers add. */
+FC_INLINE void REAL_NAME(term_maximum)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+#if defined(__AVX512F__)
+    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(larger512)(y, x), 1);
+#else
+    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(lanes_larger)(y, REAL_NAME(lanes_of)(*x)), 1);
+#endif
+    (void)b, (void)exponent, (void)turn;
+}
+
 /* A difference that is NaN is left out, as SciPy does. */
 FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
-    *a = REAL_NAME(lanes_where)(value > *a, value, *a);
+    *a = REAL_NAME(lanes_larger)(value, *a);
 }
 
 FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
@@ -184,42 +214,112 @@ typedef struct {
     int n_sums;
     REAL_NAME(metric_merge) *merge;
     REAL_NAME(metric_distance) *distance;
+    int by_maxima; /* sums are of maxima, see metric_by_maxima */
 } REAL_NAME(metric_functors);
 
-/* Features [begin, end) of n_rows adjacent rows x n_vectors vectors of columns, summed up in registers from first to
- * last. The first three arguments are constants wherever this is called. sums: set if these are the first features, else
- * merged into; with the last features the distances take their places, or go to to[row][column ...] if there is `to`. */
-FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, int n_vectors, const metric *m,
-                                       const REAL *rows, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
-                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane, REAL *const *to,
-                                       ptrdiff_t column) {
+/* A sum of each pair of a group: rows x vectors of columns. */
+typedef lanes REAL_NAME(metric_sums)[METRIC_ROWS][METRIC_VECTORS];
+
+/* Sum up features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns, in registers, from first to
+ * last. The first two arguments are constants wherever this is called. */
+FC_INLINE void REAL_NAME(metric_add_up)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                        const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
+                                        REAL_NAME(metric_sums) *held) {
     const REAL exponent = (REAL)m->exponent;
-    lanes held[2][METRIC_ROWS][METRIC_VECTORS_MOST];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
+        for (int v = 0; v < METRIC_VECTORS; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
     }
     for (ptrdiff_t i = begin; i < end; i++) {
         const REAL *x = rows + i * METRIC_PANEL;
-        lanes y[METRIC_VECTORS_MOST];
+        lanes y[METRIC_VECTORS];
         METRIC_ONE_ADDRESS(x)
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
+        for (int v = 0; v < METRIC_VECTORS; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++) {
+            for (int v = 0; v < METRIC_VECTORS; v++) {
                 f.term(x + r, y[v], exponent, (r + v) % 4, &held[0][r][v], &held[1][r][v]);
             }
         }
     }
+}
+
+/* The distances that sums of maxima come to, and the least that is trusted; see metrics.h. */
+FC_INLINE lanes REAL_NAME(maxima_distance)(lanes maxima, const REAL *x, const REAL *y) {
+    return maxima + maxima - (REAL_NAME(lanes_of)(*x) + *(const lanes *)y);
+}
+FC_INLINE lanes REAL_NAME(maxima_least)(const REAL *x, const REAL *y) {
+    return REAL_NAME(lanes_of)(x[METRIC_PANEL]) + *(const lanes *)(y + METRIC_PANEL);
+}
+
+/* Put direct sums in the place of distances that are not trusted. */
+static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, int n_rows, const REAL *rows,
+                                                              const REAL *columns,
+                                                              REAL_NAME(metric_sums) distances) {
+    const REAL_NAME(metric_functors) f = {REAL_NAME(term_absolute), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), 0};
+    const ptrdiff_t p = m->n_features;
+    REAL_NAME(metric_sums) sums;
+    for (ptrdiff_t begin = 0; begin < p; begin += METRIC_FEATURES) {
+        const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
+        REAL_NAME(metric_sums) held[2];
+        if (n_rows == 1) REAL_NAME(metric_add_up)(f, 1, m, rows, columns, begin, end, held);
+        else REAL_NAME(metric_add_up)(f, METRIC_ROWS, m, rows, columns, begin, end, held);
+        for (int r = 0; r < n_rows; r++) {
+            for (int v = 0; v < METRIC_VECTORS; v++) {
+                if (begin > 0) f.merge(sums[r][v], &held[0][r][v]);
+                sums[r][v] = held[0][r][v];
+            }
+        }
+    }
+    for (int r = 0; r < n_rows; r++) {
+        for (int v = 0; v < METRIC_VECTORS; v++) {
+            const REAL *x = rows + p * METRIC_PANEL + r, *y = columns + p * METRIC_PANEL + v * METRIC_LANES;
+            distances[r][v] = REAL_NAME(lanes_where)(distances[r][v] >= REAL_NAME(maxima_least)(x, y), distances[r][v],
+                                                     sums[r][v]);
+        }
+    }
+}
+
+/* Turn sums of maxima into distances. */
+FC_INLINE void REAL_NAME(maxima_finish)(int n_rows, const metric *m, const REAL *rows, const REAL *columns,
+                                        REAL_NAME(metric_sums) held) {
+    const unsigned all = (1u << METRIC_LANES) - 1;
+    unsigned trusted = all;
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < METRIC_VECTORS; v++) {
+            const REAL *x = rows + m->n_features * METRIC_PANEL + r;
+            const REAL *y = columns + m->n_features * METRIC_PANEL + v * METRIC_LANES;
+            held[r][v] = REAL_NAME(maxima_distance)(held[r][v], x, y);
+            trusted &= REAL_NAME(lanes_reach)(held[r][v], REAL_NAME(maxima_least)(x, y));
+        }
+    }
+    if (trusted == all) return;
+    /* A copy goes out, so that the sums themselves may stay in registers. */
+    REAL_NAME(metric_sums) distances;
+    memcpy(distances, held, sizeof distances);
+    REAL_NAME(maxima_amend)(m, n_rows, rows, columns, distances);
+    memcpy(held, distances, sizeof distances);
+}
+
+/* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are constants
+ * wherever this is called. sums: set if these are the first features, else merged into; with the last features the
+ * distances take their places, or go to to[row][column ...] if there is `to`. */
+FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                       const REAL *columns, ptrdiff_t begin, ptrdiff_t end, REAL *sums, ptrdiff_t ld,
+                                       ptrdiff_t plane, REAL *const *to, ptrdiff_t column) {
+    REAL_NAME(metric_sums) held[2];
+    REAL_NAME(metric_add_up)(f, n_rows, m, rows, columns, begin, end, held);
 #pragma GCC unroll 2
     for (int s = 0; s < f.n_sums; s++) {
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++) {
+            for (int v = 0; v < METRIC_VECTORS; v++) {
                 lanes *at = (lanes *)(sums + s * plane + r * ld + v * METRIC_LANES);
                 if (begin > 0) f.merge(*at, &held[s][r][v]);
                 if (end < m->n_features) *at = held[s][r][v];
@@ -227,11 +327,12 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
         }
     }
     if (end < m->n_features) return;
+    if (f.by_maxima) REAL_NAME(maxima_finish)(n_rows, m, rows, columns, held[0]);
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
         REAL *place = to ? to[r] + column : sums + r * ld;
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) {
+        for (int v = 0; v < METRIC_VECTORS; v++) {
             *(lanes_anywhere *)(place + v * METRIC_LANES) = f.distance(held[0][r][v], held[1][r][v], m, (r + v) % 4);
         }
     }
@@ -249,8 +350,8 @@ FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_functors) f, int n_rows,
             for (size_t at = 0; at < METRIC_PANEL * sizeof(REAL); at += 64) __builtin_prefetch(ahead + at, 1);
         }
         for (ptrdiff_t c = 0; c < METRIC_PANEL; c += METRIC_VECTORS * METRIC_LANES) {
-            REAL_NAME(metric_group)(f, n_rows, METRIC_VECTORS, m, rows + r, columns + c, begin, end, sums + r * ld + c,
-                                    ld, plane, to ? to + r : NULL, column + c);
+            REAL_NAME(metric_group)(f, n_rows, m, rows + r, columns + c, begin, end, sums + r * ld + c, ld, plane,
+                                    to ? to + r : NULL, column + c);
         }
     }
 }
@@ -260,31 +361,43 @@ FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_functors) f, int n_rows,
                                        ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
                                        REAL *const *to) {
     const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL, plane = metric_tile_plane(count, k);
+    const ptrdiff_t size = metric_panel_size(m);
     for (ptrdiff_t begin = 0; begin == 0 || begin < p; begin += METRIC_FEATURES) {
         const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
         for (ptrdiff_t c = 0; c < k; c++) {
             for (ptrdiff_t r = 0; r < count; r += METRIC_PANEL) {
-                REAL_NAME(metric_panel)(f, n_rows, m, rows + r * p, count - r < METRIC_PANEL ? count - r : METRIC_PANEL,
-                                        columns + c * p * METRIC_PANEL, begin, end, tile + r * ld + c * METRIC_PANEL,
-                                        ld, plane, to ? to + r : NULL, c * METRIC_PANEL);
+                REAL_NAME(metric_panel)(f, n_rows, m, rows + r / METRIC_PANEL * size,
+                                        count - r < METRIC_PANEL ? count - r : METRIC_PANEL, columns + c * size, begin,
+                                        end, tile + r * ld + c * METRIC_PANEL, ld, plane, to ? to + r : NULL,
+                                        c * METRIC_PANEL);
             }
         }
     }
 }
 
+/* The same; the functors are constant. */
+FC_INLINE void REAL_NAME(metric_sweep_any)(REAL_NAME(metric_functors) f, const metric *m, const REAL *rows,
+                                           ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
+                                           REAL *const *to) {
+    if (count == 1) REAL_NAME(metric_sweep)(f, 1, m, rows, 1, columns, k, tile, to);
+    else REAL_NAME(metric_sweep)(f, METRIC_ROWS / f.n_sums, m, rows, count, columns, k, tile, to);
+}
+
 /* See metrics.h. */
 static inline void REAL_NAME(metric_tile_to)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
                                              ptrdiff_t k, REAL *tile, REAL *const *to) {
+    if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) {
+        const REAL_NAME(metric_functors) f = {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add),
+                                              REAL_NAME(distance_sum), 1};
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+        return;
+    }
     switch (m->code) {
 #define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
     case METRIC_##CODE: {                                                                                              \
         const REAL_NAME(metric_functors) f = {REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge),                \
-                                              REAL_NAME(distance_##distance)};                                         \
-        if (count == 1) {                                                                                              \
-            REAL_NAME(metric_sweep)(f, 1, m, rows, 1, columns, k, tile, to);                                           \
-        } else {                                                                                                       \
-            REAL_NAME(metric_sweep)(f, METRIC_ROWS / n_sums, m, rows, count, columns, k, tile, to);                    \
-        }                                                                                                              \
+                                              REAL_NAME(distance_##distance), 0};                                      \
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);                                          \
         break;                                                                                                         \
     }
         METRICS(METRIC_CASE)
@@ -322,6 +435,23 @@ FC_INLINE void REAL_NAME(metric_pack_typed)(const matrix *view, ptrdiff_t start,
     }
 }
 
+/* X and t of the points of a panel, behind its features; see metric_by_maxima. */
+static inline void REAL_NAME(metric_pack_sums)(const metric *m, REAL *panel) {
+    const ptrdiff_t p = m->n_features;
+    for (int i = 0; i < METRIC_PANEL; i++) {
+        /* What each addition rounds off (Knuth's TwoSum) is added up beside the sum. */
+        double sum = 0, rest = 0, size = 0;
+        for (ptrdiff_t f = 0; f < p; f++) {
+            const double x = (double)panel[f * METRIC_PANEL + i], next = sum + x, added = next - sum;
+            rest += (sum - (next - added)) + (x - added);
+            sum = next;
+            size += fabs(x);
+        }
+        panel[p * METRIC_PANEL + i] = (REAL)(sum + rest);
+        panel[(p + 1) * METRIC_PANEL + i] = (REAL)(size <= METRIC_LARGEST ? size * metric_trust(m) : NAN);
+    }
+}
+
 /* See metrics.h. */
 static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, ptrdiff_t start, ptrdiff_t count,
                                    REAL *panels) {
@@ -333,8 +463,9 @@ static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, p
         for (ptrdiff_t i = 0; scaled && i < some; i++) {
             units[i] = metric_unit_of(view, start + r + i, preparation == PREPARE_CENTERED);
         }
-        MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL,
-                        panels + r * m->n_features)
+        REAL *panel = panels + r / METRIC_PANEL * metric_panel_size(m);
+        MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL, panel)
+        if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) REAL_NAME(metric_pack_sums)(m, panel);
     }
 }
 
