@@ -69,7 +69,7 @@
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
 #define METRIC_TRUSTED 0x1p-41  /* the error that metric_by_maxima may add, relatively */
-#define METRIC_LARGEST 0x1p1000 /* sums of points below it overflow in no sum of theirs */
+#define METRIC_LARGEST 0x1p100  /* sums of points up to it are far from overflow */
 #define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
 
 /* What is done to a point before any distance is taken. */
@@ -126,8 +126,12 @@ static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 
  * that few pairs would be trusted. A panel then has two more rows behind its features, X and t of each point (unused in
  * float32). */
 static inline int metric_by_maxima(const metric *m) {
-    return m->code == METRIC_CITYBLOCK && m->n_features >= 16 && m->n_features <= 16384;
+    return m->code == METRIC_CITYBLOCK && m->n_features >= 32 && m->n_features <= 16384;
 }
+
+/* Which sums come first, those of maxima or the direct ones: distances are the same, the time is not, for where the first
+ * decide nothing the others are taken as well. */
+typedef enum { MAXIMA_NEVER, MAXIMA_FIRST, MAXIMA_LAST } metric_maxima;
 
 /* t of a point whose |x| add up to 1. */
 static inline double metric_trust(const metric *m) {

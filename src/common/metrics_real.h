@@ -214,7 +214,7 @@ typedef struct {
     int n_sums;
     REAL_NAME(metric_merge) *merge;
     REAL_NAME(metric_distance) *distance;
-    int by_maxima; /* sums are of maxima, see metric_by_maxima */
+    metric_maxima maxima;
 } REAL_NAME(metric_functors);
 
 /* A sum of each pair of a group: rows x vectors of columns. */
@@ -247,63 +247,94 @@ FC_INLINE void REAL_NAME(metric_add_up)(REAL_NAME(metric_functors) f, int n_rows
     }
 }
 
-/* The distances that sums of maxima come to, and the least that is trusted; see metrics.h. */
-FC_INLINE lanes REAL_NAME(maxima_distance)(lanes maxima, const REAL *x, const REAL *y) {
-    return maxima + maxima - (REAL_NAME(lanes_of)(*x) + *(const lanes *)y);
-}
-FC_INLINE lanes REAL_NAME(maxima_least)(const REAL *x, const REAL *y) {
-    return REAL_NAME(lanes_of)(x[METRIC_PANEL]) + *(const lanes *)(y + METRIC_PANEL);
+/* Of metric_by_maxima: the functors of either way, what sums of maxima come to, and the least of that that is trusted. x
+ * and y are places of rows and columns in their panels, and `behind` is how far from there sums are. */
+#define METRIC_BY_MAXIMA                                                                                               \
+    {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_FIRST}
+#define METRIC_DIRECTLY                                                                                                \
+    {REAL_NAME(term_absolute), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_LAST}
+
+FC_INLINE lanes REAL_NAME(maxima_distance)(lanes maxima, const REAL *x, const REAL *y, ptrdiff_t behind) {
+    return maxima + maxima - (REAL_NAME(lanes_of)(x[behind]) + *(const lanes *)(y + behind));
 }
 
-/* Put direct sums in the place of distances that are not trusted. */
-static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, int n_rows, const REAL *rows,
-                                                              const REAL *columns,
-                                                              REAL_NAME(metric_sums) distances) {
-    const REAL_NAME(metric_functors) f = {REAL_NAME(term_absolute), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), 0};
+FC_INLINE lanes REAL_NAME(maxima_least)(const REAL *x, const REAL *y, ptrdiff_t behind) {
+    return REAL_NAME(lanes_of)(x[behind + METRIC_PANEL]) + *(const lanes *)(y + behind + METRIC_PANEL);
+}
+
+/* Add up one row with METRIC_VECTORS vectors of columns, all features. */
+FC_INLINE void REAL_NAME(metric_add_up_row)(REAL_NAME(metric_functors) f, const metric *m, const REAL *row,
+                                            const REAL *columns, lanes *sums) {
     const ptrdiff_t p = m->n_features;
-    REAL_NAME(metric_sums) sums;
     for (ptrdiff_t begin = 0; begin < p; begin += METRIC_FEATURES) {
-        const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
         REAL_NAME(metric_sums) held[2];
-        if (n_rows == 1) REAL_NAME(metric_add_up)(f, 1, m, rows, columns, begin, end, held);
-        else REAL_NAME(metric_add_up)(f, METRIC_ROWS, m, rows, columns, begin, end, held);
-        for (int r = 0; r < n_rows; r++) {
-            for (int v = 0; v < METRIC_VECTORS; v++) {
-                if (begin > 0) f.merge(sums[r][v], &held[0][r][v]);
-                sums[r][v] = held[0][r][v];
-            }
-        }
-    }
-    for (int r = 0; r < n_rows; r++) {
+        REAL_NAME(metric_add_up)(f, 1, m, row, columns, begin, p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES,
+                                 held);
         for (int v = 0; v < METRIC_VECTORS; v++) {
-            const REAL *x = rows + p * METRIC_PANEL + r, *y = columns + p * METRIC_PANEL + v * METRIC_LANES;
-            distances[r][v] = REAL_NAME(lanes_where)(distances[r][v] >= REAL_NAME(maxima_least)(x, y), distances[r][v],
-                                                     sums[r][v]);
+            if (begin > 0) f.merge(sums[v], &held[0][0][v]);
+            sums[v] = held[0][0][v];
         }
     }
 }
 
-/* Turn sums of maxima into distances. */
-FC_INLINE void REAL_NAME(maxima_finish)(int n_rows, const metric *m, const REAL *rows, const REAL *columns,
-                                        REAL_NAME(metric_sums) held) {
+/* Distances of one row, not all of which are as they must be: `direct` sums, or found by maxima. */
+static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, const REAL *row, const REAL *columns,
+                                                              int direct, lanes *distances) {
+    const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+    lanes others[METRIC_VECTORS];
+    if (direct) REAL_NAME(metric_add_up_row)(by_maxima, m, row, columns, others);
+    else REAL_NAME(metric_add_up_row)(directly, m, row, columns, others);
+    for (int v = 0; v < METRIC_VECTORS; v++) {
+        const REAL *y = columns + v * METRIC_LANES;
+        const lanes least = REAL_NAME(maxima_least)(row, y, behind);
+        if (direct) others[v] = REAL_NAME(maxima_distance)(others[v], row, y, behind);
+        const lanes found = direct ? others[v] : distances[v], sum = direct ? distances[v] : others[v];
+        distances[v] = REAL_NAME(lanes_where)(found >= least, found, sum);
+    }
+}
+
+/* Turn sums, of maxima or direct ones, into distances. */
+FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                        const REAL *columns, REAL_NAME(metric_sums) held) {
     const unsigned all = (1u << METRIC_LANES) - 1;
-    unsigned trusted = all;
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
+        unsigned doubtful = 0;
 #pragma GCC unroll 4
         for (int v = 0; v < METRIC_VECTORS; v++) {
-            const REAL *x = rows + m->n_features * METRIC_PANEL + r;
-            const REAL *y = columns + m->n_features * METRIC_PANEL + v * METRIC_LANES;
-            held[r][v] = REAL_NAME(maxima_distance)(held[r][v], x, y);
-            trusted &= REAL_NAME(lanes_reach)(held[r][v], REAL_NAME(maxima_least)(x, y));
+            const REAL *y = columns + v * METRIC_LANES;
+            const lanes least = REAL_NAME(maxima_least)(rows + r, y, behind);
+            if (f.maxima == MAXIMA_FIRST) {
+                held[r][v] = REAL_NAME(maxima_distance)(held[r][v], rows + r, y, behind);
+                doubtful |= REAL_NAME(lanes_reach)(held[r][v], least) ^ all;
+            } else {
+                /* Both ways differ by less than this, so by maxima the others would not be trusted. */
+                doubtful |= REAL_NAME(lanes_reach)(held[r][v], least * (REAL)(1 - 0x1p-20));
+            }
+        }
+        if (__builtin_expect(doubtful != 0, 0)) {
+            /* A copy goes out, so that the sums themselves stay in registers. */
+            lanes distances[METRIC_VECTORS];
+#pragma GCC unroll 4
+            for (int v = 0; v < METRIC_VECTORS; v++) distances[v] = held[r][v];
+            REAL_NAME(maxima_amend)(m, rows + r, columns, f.maxima == MAXIMA_LAST, distances);
+#pragma GCC unroll 4
+            for (int v = 0; v < METRIC_VECTORS; v++) held[r][v] = distances[v];
         }
     }
-    if (trusted == all) return;
-    /* A copy goes out, so that the sums themselves may stay in registers. */
-    REAL_NAME(metric_sums) distances;
-    memcpy(distances, held, sizeof distances);
-    REAL_NAME(maxima_amend)(m, n_rows, rows, columns, distances);
-    memcpy(held, distances, sizeof distances);
+}
+
+/* Whether most distances of a tile are likely to be trusted by maxima: a guess from a few, of a few features. */
+static inline int REAL_NAME(maxima_likely)(const metric *m, const REAL *row, const REAL *columns) {
+    const ptrdiff_t p = m->n_features, step = p / 16;
+    lanes sum = {0};
+    for (ptrdiff_t i = 0; i < p; i += step) {
+        sum += REAL_NAME(lanes_abs)(*(const lanes *)(columns + i * METRIC_PANEL) - row[i * METRIC_PANEL]);
+    }
+    const lanes least = REAL_NAME(maxima_least)(row, columns, p * METRIC_PANEL);
+    return 2 * __builtin_popcount(REAL_NAME(lanes_reach)(sum * (REAL)step, least)) >= METRIC_LANES;
 }
 
 /* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are constants
@@ -327,7 +358,7 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
         }
     }
     if (end < m->n_features) return;
-    if (f.by_maxima) REAL_NAME(maxima_finish)(n_rows, m, rows, columns, held[0]);
+    if (f.maxima != MAXIMA_NEVER) REAL_NAME(maxima_finish)(f, n_rows, m, rows, columns, held[0]);
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
         REAL *place = to ? to[r] + column : sums + r * ld;
@@ -387,16 +418,19 @@ FC_INLINE void REAL_NAME(metric_sweep_any)(REAL_NAME(metric_functors) f, const m
 static inline void REAL_NAME(metric_tile_to)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
                                              ptrdiff_t k, REAL *tile, REAL *const *to) {
     if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) {
-        const REAL_NAME(metric_functors) f = {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add),
-                                              REAL_NAME(distance_sum), 1};
-        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+        const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
+        if (REAL_NAME(maxima_likely)(m, rows, columns + k / 2 * metric_panel_size(m))) {
+            REAL_NAME(metric_sweep_any)(by_maxima, m, rows, count, columns, k, tile, to);
+        } else {
+            REAL_NAME(metric_sweep_any)(directly, m, rows, count, columns, k, tile, to);
+        }
         return;
     }
     switch (m->code) {
 #define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
     case METRIC_##CODE: {                                                                                              \
         const REAL_NAME(metric_functors) f = {REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge),                \
-                                              REAL_NAME(distance_##distance), 0};                                      \
+                                              REAL_NAME(distance_##distance), MAXIMA_NEVER};                           \
         REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);                                          \
         break;                                                                                                         \
     }
@@ -437,18 +471,19 @@ FC_INLINE void REAL_NAME(metric_pack_typed)(const matrix *view, ptrdiff_t start,
 
 /* X and t of the points of a panel, behind its features; see metric_by_maxima. */
 static inline void REAL_NAME(metric_pack_sums)(const metric *m, REAL *panel) {
-    const ptrdiff_t p = m->n_features;
-    for (int i = 0; i < METRIC_PANEL; i++) {
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+    for (int v = 0; v < METRIC_PANEL; v += METRIC_LANES) {
         /* What each addition rounds off (Knuth's TwoSum) is added up beside the sum. */
-        double sum = 0, rest = 0, size = 0;
-        for (ptrdiff_t f = 0; f < p; f++) {
-            const double x = (double)panel[f * METRIC_PANEL + i], next = sum + x, added = next - sum;
+        lanes sum = {0}, rest = {0}, size = {0};
+        for (ptrdiff_t at = v; at < behind; at += METRIC_PANEL) {
+            const lanes x = *(const lanes *)(panel + at), next = sum + x, added = next - sum;
             rest += (sum - (next - added)) + (x - added);
             sum = next;
-            size += fabs(x);
+            size += REAL_NAME(lanes_abs)(x);
         }
-        panel[p * METRIC_PANEL + i] = (REAL)(sum + rest);
-        panel[(p + 1) * METRIC_PANEL + i] = (REAL)(size <= METRIC_LARGEST ? size * metric_trust(m) : NAN);
+        *(lanes *)(panel + behind + v) = sum + rest;
+        *(lanes *)(panel + behind + METRIC_PANEL + v) =
+            REAL_NAME(lanes_where)(size <= (REAL)METRIC_LARGEST, size * (REAL)metric_trust(m), REAL_NAME(lanes_of)(NAN));
     }
 }
 
@@ -469,6 +504,8 @@ static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, p
     }
 }
 
+#undef METRIC_BY_MAXIMA
+#undef METRIC_DIRECTLY
 #undef lanes
 #undef lane_bits
 #undef lanes_anywhere
