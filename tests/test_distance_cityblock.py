@@ -1,4 +1,4 @@
-"""City-block distances of many columns, which come from sums of maxima where those are proven good, and else directly."""
+"""City-block distances of many columns: from sums of maxima where those are proven good, and else directly."""
 
 import math
 

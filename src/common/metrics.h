@@ -6,9 +6,9 @@
  * aliases and codes users see are in fastcluster_ext/_metrics.py, in the same order as here.
  *
  * Points are kept in *panels*: METRIC_PANEL points by column, so that one vector load brings a feature of many points.
- * A set of n points takes metric_panels(n) panels, one behind the other, each metric_panel_size values, on a cache line:
- * n_features x METRIC_PANEL, and sums of the points where metric_by_maxima wants them; places behind the last point hold
- * zeros. Contract (T is float or double, S its suffix):
+ * A set of n points takes metric_panels(n) panels, one behind the other, each metric_panel_size values, on a cache
+ * line: n_features x METRIC_PANEL, and sums of the points where metric_by_maxima wants them; places behind the last
+ * point hold zeros. Contract (T is float or double, S its suffix):
  *
  *   metric_pack_S(m, view, start, count, panels)       rows [start, start + count) of `view` into panels, prepared for
  *                                                      the metric; O(count p); start is free, count may be any
@@ -28,31 +28,32 @@
  *
  * Every sum is taken feature by feature in order, in blocks of METRIC_FEATURES whose results are added in order, and of
  * direct differences (but see below). No products of sums are subtracted, so equal points are at distance exactly 0 and
- * a common offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centered
- * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is
- * reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances from
- * here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C library's
- * pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which cannot or
- * need not, with two.
+ * a common offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1
+ * (centered first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing
+ * is reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances
+ * from here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C
+ * library's pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which
+ * cannot or need not, with two.
  *
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
  *
- * City-block distances of float64 take two operations a feature instead of three where they may (metric_by_maxima): the
- * sum of |x - y| is d = 2 M - (X + Y), M, X and Y being the sums of max(x, y), x and y. X and Y belong to the points.
- * What cancels is bounded for each pair by itself, so a distance still depends on its two points alone. Let A be the sum
- * of |x| and of |y|, and k + 1 the number of terms, k + 1 < min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 1, that a
- * sum is off by, as above: M by at most k u times the sum of |max(x, y)|, which is at most (A + d) / 2; X and Y, summed
- * up with their rounding errors and rounded once, by u |X| and u |Y|; X + Y by u A; the result by u d. In all, terms of
- * u^2 apart,
+ * City-block distances of float64 take two operations a feature instead of three wherever that is proven good enough
+ * (metric_by_maxima): the sum of |x - y| is d = 2 M - (X + Y), where M, X and Y are the sums of max(x, y), x and y. X
+ * and Y belong to the points and are made when these are packed. What cancels is bounded for each pair by itself, so a
+ * distance still depends on its two points alone. With A, the sum of |x| and of |y|, and k, the roundings that a term
+ * meets on its way into a sum, min(p, METRIC_FEATURES) - 1 + (p - 1) / METRIC_FEATURES, and but for terms of u^2:
  *
- *   error <= (k + 2) u A + (k + 1) u d
+ *   M is off by at most k u times the sum of |max(x, y)|, which is at most (A + d) / 2;
+ *   X and Y, summed up together with their rounding errors, by u |X| and u |Y|; X + Y by u A; and the result by u d;
+ *   in all the result is off by at most (k + 2) u A + (k + 1) u d.
  *
- * The result is taken if it is at least t = (k + 4) 2^-12 A, metric_trust(m) A, and so within 2^-41 + (k + 1) u of the
- * sum, relatively: less than 5e-13. (The 2 to spare cover u^2 and that A is rounded; of numbers so small that t is not,
- * sums are exact.) All else is the sum of direct differences after all: equal and near points, points far from 0
- * compared with their differences, and those with A above METRIC_LARGEST, infinity or NaN, whose t is NaN. float32 has no
- * digits to spare: the bound it keeps is that of the direct sum.
+ * It is trusted if it is at least t = (k + 4) u A / METRIC_TRUSTED, and is then off by less than METRIC_TRUSTED
+ * + (k + 1) u < 5e-13, relatively: the 2 to spare cover terms of u^2, and that A and t are rounded (where t is
+ * subnormal, either its rounding is far below it or all sums are exact). All other distances are sums of direct
+ * differences: those of equal and near points, of points far from 0 beside their differences, and of points with NaN,
+ * infinity or A above METRIC_LARGEST, whose t is NaN. Of float32 all are, for the bound it keeps is just that of the
+ * direct sum.
  */
 #ifndef FASTCLUSTER_EXT_METRICS_H
 #define FASTCLUSTER_EXT_METRICS_H
@@ -68,9 +69,11 @@
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
-#define METRIC_TRUSTED 0x1p-41  /* the error that metric_by_maxima may add, relatively */
-#define METRIC_LARGEST 0x1p100  /* sums of points up to it are far from overflow */
 #define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
+
+/* Of metric_by_maxima: the relative error that is taken, about, and what |x| may add up to, far from any overflow. */
+#define METRIC_TRUSTED 0x1p-41
+#define METRIC_LARGEST 0x1p100
 
 /* What is done to a point before any distance is taken. */
 typedef enum {
@@ -122,15 +125,15 @@ static inline int metric_sum_count(const metric *m) {
 /* Panels that n points take. */
 static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 1) / METRIC_PANEL; }
 
-/* Whether float64 distances are taken from sums of maxima, see above: of so few features that is no gain, and of so many
- * that few pairs would be trusted. A panel then has two more rows behind its features, X and t of each point (unused in
- * float32). */
+/* Whether float64 distances are taken from sums of maxima where they can be trusted, see above. Of fewer features that
+ * gains little; of more, t is so large that few pairs may be trusted. Panels then have two more rows behind the
+ * features, X and t of each point (in float32 unused). */
 static inline int metric_by_maxima(const metric *m) {
     return m->code == METRIC_CITYBLOCK && m->n_features >= 32 && m->n_features <= 16384;
 }
 
-/* Which sums come first, those of maxima or the direct ones: distances are the same, the time is not, for where the first
- * decide nothing the others are taken as well. */
+/* Which sums come first, those of maxima or the direct ones: distances are the same, but not the time, for the others
+ * are taken as well where the first do not do. */
 typedef enum { MAXIMA_NEVER, MAXIMA_FIRST, MAXIMA_LAST } metric_maxima;
 
 /* t of a point whose |x| add up to 1. */

@@ -247,8 +247,8 @@ FC_INLINE void REAL_NAME(metric_add_up)(REAL_NAME(metric_functors) f, int n_rows
     }
 }
 
-/* Of metric_by_maxima: the functors of either way, what sums of maxima come to, and the least of that that is trusted. x
- * and y are places of rows and columns in their panels, and `behind` is how far from there sums are. */
+/* Of metric_by_maxima: the functors of either way, then what sums of maxima come to, and the least that is trusted. x
+ * and y are places of points in their panels, `behind` is how far from there their X and Y are. */
 #define METRIC_BY_MAXIMA                                                                                               \
     {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_FIRST}
 #define METRIC_DIRECTLY                                                                                                \
@@ -268,8 +268,8 @@ FC_INLINE void REAL_NAME(metric_add_up_row)(REAL_NAME(metric_functors) f, const 
     const ptrdiff_t p = m->n_features;
     for (ptrdiff_t begin = 0; begin < p; begin += METRIC_FEATURES) {
         REAL_NAME(metric_sums) held[2];
-        REAL_NAME(metric_add_up)(f, 1, m, row, columns, begin, p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES,
-                                 held);
+        const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
+        REAL_NAME(metric_add_up)(f, 1, m, row, columns, begin, end, held);
         for (int v = 0; v < METRIC_VECTORS; v++) {
             if (begin > 0) f.merge(sums[v], &held[0][0][v]);
             sums[v] = held[0][0][v];
@@ -277,7 +277,8 @@ FC_INLINE void REAL_NAME(metric_add_up_row)(REAL_NAME(metric_functors) f, const 
     }
 }
 
-/* Distances of one row, not all of which are as they must be: `direct` sums, or found by maxima. */
+/* Correct the distances of one row: direct sums, if `direct`, some of which may be trusted by maxima, or else found by
+ * maxima, some of which are not trusted. */
 static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, const REAL *row, const REAL *columns,
                                                               int direct, lanes *distances) {
     const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
@@ -310,7 +311,7 @@ FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows
                 held[r][v] = REAL_NAME(maxima_distance)(held[r][v], rows + r, y, behind);
                 doubtful |= REAL_NAME(lanes_reach)(held[r][v], least) ^ all;
             } else {
-                /* Both ways differ by less than this, so by maxima the others would not be trusted. */
+                /* Both ways differ by less than this margin, so by maxima the others would not be trusted. */
                 doubtful |= REAL_NAME(lanes_reach)(held[r][v], least * (REAL)(1 - 0x1p-20));
             }
         }
@@ -326,7 +327,7 @@ FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows
     }
 }
 
-/* Whether most distances of a tile are likely to be trusted by maxima: a guess from a few, of a few features. */
+/* Whether most distances of a tile are likely to be trusted by maxima: a guess from a few pairs and features. */
 static inline int REAL_NAME(maxima_likely)(const metric *m, const REAL *row, const REAL *columns) {
     const ptrdiff_t p = m->n_features, step = p / 16;
     lanes sum = {0};
@@ -337,9 +338,9 @@ static inline int REAL_NAME(maxima_likely)(const metric *m, const REAL *row, con
     return 2 * __builtin_popcount(REAL_NAME(lanes_reach)(sum * (REAL)step, least)) >= METRIC_LANES;
 }
 
-/* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are constants
- * wherever this is called. sums: set if these are the first features, else merged into; with the last features the
- * distances take their places, or go to to[row][column ...] if there is `to`. */
+/* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are
+ * constants wherever this is called. sums: set if these are the first features, else merged into; with the last
+ * features the distances take their places, or go to to[row][column ...] if there is `to`. */
 FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
                                        const REAL *columns, ptrdiff_t begin, ptrdiff_t end, REAL *sums, ptrdiff_t ld,
                                        ptrdiff_t plane, REAL *const *to, ptrdiff_t column) {
@@ -482,8 +483,8 @@ static inline void REAL_NAME(metric_pack_sums)(const metric *m, REAL *panel) {
             size += REAL_NAME(lanes_abs)(x);
         }
         *(lanes *)(panel + behind + v) = sum + rest;
-        *(lanes *)(panel + behind + METRIC_PANEL + v) =
-            REAL_NAME(lanes_where)(size <= (REAL)METRIC_LARGEST, size * (REAL)metric_trust(m), REAL_NAME(lanes_of)(NAN));
+        size = REAL_NAME(lanes_where)(size <= (REAL)METRIC_LARGEST, size, REAL_NAME(lanes_of)(NAN));
+        *(lanes *)(panel + behind + METRIC_PANEL + v) = size * (REAL)metric_trust(m);
     }
 }
 
