@@ -81,6 +81,11 @@ def pdist(
     about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them; with float64, beyond 1e154
     or below 1e-154, rescaling. Higher powers (Minkowski's) are float64's in any case.
 
+    City-block distances of float64, of 32 to 16384 columns, come from sums of maxima, a fifth sooner, wherever that is
+    proven to be right within 5e-13, and else from differences. Where it is not, for rows nearly equal, or far from 0
+    beside their differences, all takes about a sixth longer than differences alone would, and up to 2.3 times as long
+    where it is so for about half of the pairs, at random.
+
     Correlation with a constant row, cosine with a row of zeros and Bray-Curtis of two such rows are NaN, as in SciPy.
     Minkowski's powers are the C library's, one by one: several times slower than the other metrics. SciPy's weights
     (`w`), its other metrics and functions as metrics are not offered.

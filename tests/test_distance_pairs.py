@@ -196,7 +196,7 @@ def test_integers_are_exact(values, metric):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("metric", ["euclidean", "correlation", "braycurtis"])
+@pytest.mark.parametrize("metric", ["euclidean", "cityblock", "correlation", "braycurtis"])
 def test_threads_change_no_bit(metric, dtype):
     values = points(700, 150).astype(dtype)
     wanted = pdist(values, metric, n_threads=1)
@@ -211,7 +211,7 @@ import numpy as np
 from fastcluster_ext import pdist
 from fastcluster_ext._metrics import METRICS
 values = np.random.default_rng(0).normal(size=(90, 150))
-results = {"power": pdist(values, "minkowski", p=2.5)}
+results = {"power": pdist(values, "minkowski", p=2.5), "doubtful": pdist(values + 17.5, "cityblock")}
 for name in (metric.name for metric in METRICS):
     results |= {f"{name} {dtype}": pdist(values.astype(dtype), name) for dtype in ("f4", "f8")}
 np.savez(sys.argv[1], **results)

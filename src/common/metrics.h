@@ -6,8 +6,9 @@
  * aliases and codes users see are in fastcluster_ext/_metrics.py, in the same order as here.
  *
  * Points are kept in *panels*: METRIC_PANEL points by column, so that one vector load brings a feature of many points.
- * A set of n points takes metric_panels(n) panels, one behind the other, each n_features x METRIC_PANEL values, on a
- * cache line; places behind the last point hold zeros. Contract (T is float or double, S its suffix):
+ * A set of n points takes metric_panels(n) panels, one behind the other, each metric_panel_size values, on a cache
+ * line: n_features x METRIC_PANEL, and sums of the points where metric_by_maxima wants them; places behind the last
+ * point hold zeros. Contract (T is float or double, S its suffix):
  *
  *   metric_pack_S(m, view, start, count, panels)       rows [start, start + count) of `view` into panels, prepared for
  *                                                      the metric; O(count p); start is free, count may be any
@@ -25,17 +26,34 @@
  * metric_tile goes over both sides METRIC_FEATURES features at a time, so that a tile of a few panels a side reads long
  * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
  *
- * Every sum is taken from direct differences, feature by feature in order, in blocks of METRIC_FEATURES whose results
- * are added in order. No products of sums are subtracted, so equal points are at distance exactly 0 and a common
- * offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1 (centered
- * first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing is
- * reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances from
- * here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C library's
- * pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which cannot or
- * need not, with two.
+ * Every sum is taken feature by feature in order, in blocks of METRIC_FEATURES whose results are added in order, and of
+ * direct differences (but see below). No products of sums are subtracted, so equal points are at distance exactly 0 and
+ * a common offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1
+ * (centered first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing
+ * is reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances
+ * from here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C
+ * library's pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which
+ * cannot or need not, with two.
  *
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
+ *
+ * City-block distances of float64 take two operations a feature instead of three wherever that is proven good enough
+ * (metric_by_maxima): the sum of |x - y| is d = 2 M - (X + Y), where M, X and Y are the sums of max(x, y), x and y. X
+ * and Y belong to the points and are made when these are packed. What cancels is bounded for each pair by itself, so a
+ * distance still depends on its two points alone. With A, the sum of |x| and of |y|, and k, the roundings that a term
+ * meets on its way into a sum, min(p, METRIC_FEATURES) - 1 + (p - 1) / METRIC_FEATURES, and but for terms of u^2:
+ *
+ *   M is off by at most k u times the sum of |max(x, y)|, which is at most (A + d) / 2;
+ *   X and Y, summed up together with their rounding errors, by u |X| and u |Y|; X + Y by u A; and the result by u d;
+ *   in all the result is off by at most (k + 2) u A + (k + 1) u d.
+ *
+ * It is trusted if it is at least t = (k + 4) u A / METRIC_TRUSTED, and is then off by less than METRIC_TRUSTED
+ * + (k + 1) u < 5e-13, relatively: the 2 to spare cover terms of u^2, and that A and t are rounded (where t is
+ * subnormal, either its rounding is far below it or all sums are exact). All other distances are sums of direct
+ * differences: those of equal and near points, of points far from 0 beside their differences, and of points with NaN,
+ * infinity or A above METRIC_LARGEST, whose t is NaN. Of float32 all are, for the bound it keeps is just that of the
+ * direct sum.
  */
 #ifndef FASTCLUSTER_EXT_METRICS_H
 #define FASTCLUSTER_EXT_METRICS_H
@@ -52,6 +70,10 @@
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
 #define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
 #define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
+
+/* Of metric_by_maxima: the relative error that is taken, about, and what |x| may add up to, far from any overflow. */
+#define METRIC_TRUSTED 0x1p-41
+#define METRIC_LARGEST 0x1p100
 
 /* What is done to a point before any distance is taken. */
 typedef enum {
@@ -103,8 +125,28 @@ static inline int metric_sum_count(const metric *m) {
 /* Panels that n points take. */
 static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 1) / METRIC_PANEL; }
 
+/* Whether float64 distances are taken from sums of maxima where they can be trusted, see above. Of fewer features that
+ * gains little; of more, t is so large that few pairs may be trusted. Panels then have two more rows behind the
+ * features, X and t of each point (in float32 unused). */
+static inline int metric_by_maxima(const metric *m) {
+    return m->code == METRIC_CITYBLOCK && m->n_features >= 32 && m->n_features <= 16384;
+}
+
+/* Which sums come first, those of maxima or the direct ones: distances are the same, but not the time, for the others
+ * are taken as well where the first do not do. */
+typedef enum { MAXIMA_NEVER, MAXIMA_FIRST, MAXIMA_LAST } metric_maxima;
+
+/* t of a point whose |x| add up to 1. */
+static inline double metric_trust(const metric *m) {
+    const ptrdiff_t p = m->n_features, within = p < METRIC_FEATURES ? p : METRIC_FEATURES;
+    const ptrdiff_t k = within - 1 + (p - 1) / METRIC_FEATURES;
+    return (double)(k + 4) * (0x1p-53 / METRIC_TRUSTED);
+}
+
 /* Values in one panel: where the next one begins. */
-static inline ptrdiff_t metric_panel_size(const metric *m) { return m->n_features * METRIC_PANEL; }
+static inline ptrdiff_t metric_panel_size(const metric *m) {
+    return (m->n_features + (metric_by_maxima(m) ? 2 : 0)) * METRIC_PANEL;
+}
 
 /* Values of the distances, and of the first sums, of a tile of `count` rows and k column panels: all row groups that are
  * begun. */
@@ -197,6 +239,17 @@ static inline metric_unit metric_unit_of(const matrix *view, ptrdiff_t row, int 
 #if defined(__AVX512F__)
 FC_INLINE __m512 fmadd512_f32(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 FC_INLINE __m512d fmadd512_f64(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+/* The larger of a and *b in every lane, *b from memory; for term_maximum. */
+FC_INLINE __m512 larger512_f32(__m512 a, const float *b) {
+    __m512 larger;
+    __asm__("vmaxps %2%{1to16%}, %1, %0" : "=v"(larger) : "v"(a), "m"(*b));
+    return larger;
+}
+FC_INLINE __m512d larger512_f64(__m512d a, const double *b) {
+    __m512d larger;
+    __asm__("vmaxpd %2%{1to8%}, %1, %0" : "=v"(larger) : "v"(a), "m"(*b));
+    return larger;
+}
 /* a - *b in every lane, *b from memory; for lanes_minus. */
 FC_INLINE __m512 subtract512_f32(__m512 a, const float *b) {
     __m512 difference;
@@ -222,14 +275,31 @@ FC_INLINE __m256 fmadd256_f32(__m256 a, __m256 b, __m256 c) { return _mm256_fmad
 FC_INLINE __m256d fmadd256_f64(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 #endif
 
-/* The roots of a vector; elsewhere (metrics_real.h) value by value. */
+/* The roots of a vector, a where a > b and else b, and a bit for every lane where a >= b; elsewhere (metrics_real.h)
+ * value by value. */
 #if defined(__AVX512F__)
+FC_INLINE __m512 vector_larger_f32(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+FC_INLINE __m512d vector_larger_f64(__m512d a, __m512d b) { return _mm512_max_pd(a, b); }
+FC_INLINE unsigned vector_reach_f32(__m512 a, __m512 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
+FC_INLINE unsigned vector_reach_f64(__m512d a, __m512d b) { return _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ); }
 FC_INLINE __m512 vector_root_f32(__m512 a) { return _mm512_sqrt_ps(a); }
 FC_INLINE __m512d vector_root_f64(__m512d a) { return _mm512_sqrt_pd(a); }
 #elif defined(__AVX2__) && defined(__FMA__)
+FC_INLINE __m256 vector_larger_f32(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+FC_INLINE __m256d vector_larger_f64(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
+FC_INLINE unsigned vector_reach_f32(__m256 a, __m256 b) {
+    return (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
+}
+FC_INLINE unsigned vector_reach_f64(__m256d a, __m256d b) {
+    return (unsigned)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_GE_OQ));
+}
 FC_INLINE __m256 vector_root_f32(__m256 a) { return _mm256_sqrt_ps(a); }
 FC_INLINE __m256d vector_root_f64(__m256d a) { return _mm256_sqrt_pd(a); }
 #elif defined(__SSE4_1__)
+FC_INLINE __m128 vector_larger_f32(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+FC_INLINE __m128d vector_larger_f64(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
+FC_INLINE unsigned vector_reach_f32(__m128 a, __m128 b) { return (unsigned)_mm_movemask_ps(_mm_cmpge_ps(a, b)); }
+FC_INLINE unsigned vector_reach_f64(__m128d a, __m128d b) { return (unsigned)_mm_movemask_pd(_mm_cmpge_pd(a, b)); }
 FC_INLINE __m128 vector_root_f32(__m128 a) { return _mm_sqrt_ps(a); }
 FC_INLINE __m128d vector_root_f64(__m128d a) { return _mm_sqrt_pd(a); }
 #endif

@@ -32,6 +32,26 @@ FC_INLINE lanes REAL_NAME(lanes_one_where)(lane_bits mask) {
     return (lanes)((lane_bits)REAL_NAME(lanes_of)(1) & mask);
 }
 
+/* a where a > b, and else b, so where one is NaN. */
+FC_INLINE lanes REAL_NAME(lanes_larger)(lanes a, lanes b) {
+#if defined(__SSE4_1__)
+    return REAL_NAME(vector_larger)(a, b);
+#else
+    return REAL_NAME(lanes_where)(a > b, a, b);
+#endif
+}
+
+/* A bit for every lane where a >= b. */
+FC_INLINE unsigned REAL_NAME(lanes_reach)(lanes a, lanes b) {
+#if defined(__SSE4_1__)
+    return REAL_NAME(vector_reach)(a, b);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < METRIC_LANES; i++) bits |= (unsigned)(a[i] >= b[i]) << i;
+    return bits;
+#endif
+}
+
 /* sum + term, taken as term * 1 + sum if `multiply`: the same bits, but on a multiplier. Where adders are apart from
  * multipliers (Zen) additions are the bottleneck of absolute differences, and so both have work. */
 FC_INLINE lanes REAL_NAME(lanes_plus)(lanes sum, lanes term, int multiply) {
@@ -78,9 +98,19 @@ FC_INLINE void REAL_NAME(term_absolute)(const REAL *x, lanes y, REAL exponent, i
     (void)b, (void)exponent;
 }
 
+/* Of metric_by_maxima. Zen takes maxima on its adders, so the multipliers add. */
+FC_INLINE void REAL_NAME(term_maximum)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+#if defined(__AVX512F__)
+    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(larger512)(y, x), 1);
+#else
+    *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(lanes_larger)(y, REAL_NAME(lanes_of)(*x)), 1);
+#endif
+    (void)b, (void)exponent, (void)turn;
+}
+
 /* A difference that is NaN is left out, as SciPy does. */
 FC_INLINE void REAL_NAME(merge_larger)(lanes value, lanes *a) {
-    *a = REAL_NAME(lanes_where)(value > *a, value, *a);
+    *a = REAL_NAME(lanes_larger)(value, *a);
 }
 
 FC_INLINE void REAL_NAME(merge_add)(lanes value, lanes *a) { *a += value; }
@@ -184,42 +214,144 @@ typedef struct {
     int n_sums;
     REAL_NAME(metric_merge) *merge;
     REAL_NAME(metric_distance) *distance;
+    metric_maxima maxima;
 } REAL_NAME(metric_functors);
 
-/* Features [begin, end) of n_rows adjacent rows x n_vectors vectors of columns, summed up in registers from first to
- * last. The first three arguments are constants wherever this is called. sums: set if these are the first features, else
- * merged into; with the last features the distances take their places, or go to to[row][column ...] if there is `to`. */
-FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, int n_vectors, const metric *m,
-                                       const REAL *rows, const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
-                                       REAL *sums, ptrdiff_t ld, ptrdiff_t plane, REAL *const *to,
-                                       ptrdiff_t column) {
+/* A sum of each pair of a group: rows x vectors of columns. */
+typedef lanes REAL_NAME(metric_sums)[METRIC_ROWS][METRIC_VECTORS];
+
+/* Sum up features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns, in registers, from first to
+ * last. The first two arguments are constants wherever this is called. */
+FC_INLINE void REAL_NAME(metric_add_up)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                        const REAL *columns, ptrdiff_t begin, ptrdiff_t end,
+                                        REAL_NAME(metric_sums) *held) {
     const REAL exponent = (REAL)m->exponent;
-    lanes held[2][METRIC_ROWS][METRIC_VECTORS_MOST];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
+        for (int v = 0; v < METRIC_VECTORS; v++) held[0][r][v] = held[1][r][v] = (lanes){0};
     }
     for (ptrdiff_t i = begin; i < end; i++) {
         const REAL *x = rows + i * METRIC_PANEL;
-        lanes y[METRIC_VECTORS_MOST];
+        lanes y[METRIC_VECTORS];
         METRIC_ONE_ADDRESS(x)
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
+        for (int v = 0; v < METRIC_VECTORS; v++) y[v] = *(const lanes *)(columns + i * METRIC_PANEL + v * METRIC_LANES);
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++) {
+            for (int v = 0; v < METRIC_VECTORS; v++) {
                 f.term(x + r, y[v], exponent, (r + v) % 4, &held[0][r][v], &held[1][r][v]);
             }
         }
     }
+}
+
+/* Of metric_by_maxima: the functors of either way, then what sums of maxima come to, and the least that is trusted. x
+ * and y are places of points in their panels, `behind` is how far from there their X and Y are. */
+#define METRIC_BY_MAXIMA                                                                                               \
+    {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_FIRST}
+#define METRIC_DIRECTLY                                                                                                \
+    {REAL_NAME(term_absolute), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_LAST}
+
+FC_INLINE lanes REAL_NAME(maxima_distance)(lanes maxima, const REAL *x, const REAL *y, ptrdiff_t behind) {
+    return maxima + maxima - (REAL_NAME(lanes_of)(x[behind]) + *(const lanes *)(y + behind));
+}
+
+FC_INLINE lanes REAL_NAME(maxima_least)(const REAL *x, const REAL *y, ptrdiff_t behind) {
+    return REAL_NAME(lanes_of)(x[behind + METRIC_PANEL]) + *(const lanes *)(y + behind + METRIC_PANEL);
+}
+
+/* Add up one row with METRIC_VECTORS vectors of columns, all features. */
+FC_INLINE void REAL_NAME(metric_add_up_row)(REAL_NAME(metric_functors) f, const metric *m, const REAL *row,
+                                            const REAL *columns, lanes *sums) {
+    const ptrdiff_t p = m->n_features;
+    for (ptrdiff_t begin = 0; begin < p; begin += METRIC_FEATURES) {
+        REAL_NAME(metric_sums) held[2];
+        const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
+        REAL_NAME(metric_add_up)(f, 1, m, row, columns, begin, end, held);
+        for (int v = 0; v < METRIC_VECTORS; v++) {
+            if (begin > 0) f.merge(sums[v], &held[0][0][v]);
+            sums[v] = held[0][0][v];
+        }
+    }
+}
+
+/* Correct the distances of one row: direct sums, if `direct`, some of which may be trusted by maxima, or else found by
+ * maxima, some of which are not trusted. */
+static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, const REAL *row, const REAL *columns,
+                                                              int direct, lanes *distances) {
+    const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+    lanes others[METRIC_VECTORS];
+    if (direct) REAL_NAME(metric_add_up_row)(by_maxima, m, row, columns, others);
+    else REAL_NAME(metric_add_up_row)(directly, m, row, columns, others);
+    for (int v = 0; v < METRIC_VECTORS; v++) {
+        const REAL *y = columns + v * METRIC_LANES;
+        const lanes least = REAL_NAME(maxima_least)(row, y, behind);
+        if (direct) others[v] = REAL_NAME(maxima_distance)(others[v], row, y, behind);
+        const lanes found = direct ? others[v] : distances[v], sum = direct ? distances[v] : others[v];
+        distances[v] = REAL_NAME(lanes_where)(found >= least, found, sum);
+    }
+}
+
+/* Turn sums, of maxima or direct ones, into distances. */
+FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                        const REAL *columns, REAL_NAME(metric_sums) held) {
+    const unsigned all = (1u << METRIC_LANES) - 1;
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++) {
+        unsigned doubtful = 0;
+#pragma GCC unroll 4
+        for (int v = 0; v < METRIC_VECTORS; v++) {
+            const REAL *y = columns + v * METRIC_LANES;
+            const lanes least = REAL_NAME(maxima_least)(rows + r, y, behind);
+            if (f.maxima == MAXIMA_FIRST) {
+                held[r][v] = REAL_NAME(maxima_distance)(held[r][v], rows + r, y, behind);
+                doubtful |= REAL_NAME(lanes_reach)(held[r][v], least) ^ all;
+            } else {
+                /* Both ways differ by less than this margin, so by maxima the others would not be trusted. */
+                doubtful |= REAL_NAME(lanes_reach)(held[r][v], least * (REAL)(1 - 0x1p-20));
+            }
+        }
+        if (__builtin_expect(doubtful != 0, 0)) {
+            /* A copy goes out, so that the sums themselves stay in registers. */
+            lanes distances[METRIC_VECTORS];
+#pragma GCC unroll 4
+            for (int v = 0; v < METRIC_VECTORS; v++) distances[v] = held[r][v];
+            REAL_NAME(maxima_amend)(m, rows + r, columns, f.maxima == MAXIMA_LAST, distances);
+#pragma GCC unroll 4
+            for (int v = 0; v < METRIC_VECTORS; v++) held[r][v] = distances[v];
+        }
+    }
+}
+
+/* Whether most distances of a tile are likely to be trusted by maxima: a guess from a few pairs and features. */
+static inline int REAL_NAME(maxima_likely)(const metric *m, const REAL *row, const REAL *columns) {
+    const ptrdiff_t p = m->n_features, step = p / 16;
+    lanes sum = {0};
+    for (ptrdiff_t i = 0; i < p; i += step) {
+        sum += REAL_NAME(lanes_abs)(*(const lanes *)(columns + i * METRIC_PANEL) - row[i * METRIC_PANEL]);
+    }
+    const lanes least = REAL_NAME(maxima_least)(row, columns, p * METRIC_PANEL);
+    return 2 * __builtin_popcount(REAL_NAME(lanes_reach)(sum * (REAL)step, least)) >= METRIC_LANES;
+}
+
+/* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are
+ * constants wherever this is called. sums: set if these are the first features, else merged into; with the last
+ * features the distances take their places, or go to to[row][column ...] if there is `to`. */
+FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                       const REAL *columns, ptrdiff_t begin, ptrdiff_t end, REAL *sums, ptrdiff_t ld,
+                                       ptrdiff_t plane, REAL *const *to, ptrdiff_t column) {
+    REAL_NAME(metric_sums) held[2];
+    REAL_NAME(metric_add_up)(f, n_rows, m, rows, columns, begin, end, held);
 #pragma GCC unroll 2
     for (int s = 0; s < f.n_sums; s++) {
 #pragma GCC unroll 16
         for (int r = 0; r < n_rows; r++) {
 #pragma GCC unroll 4
-            for (int v = 0; v < n_vectors; v++) {
+            for (int v = 0; v < METRIC_VECTORS; v++) {
                 lanes *at = (lanes *)(sums + s * plane + r * ld + v * METRIC_LANES);
                 if (begin > 0) f.merge(*at, &held[s][r][v]);
                 if (end < m->n_features) *at = held[s][r][v];
@@ -227,11 +359,12 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
         }
     }
     if (end < m->n_features) return;
+    if (f.maxima != MAXIMA_NEVER) REAL_NAME(maxima_finish)(f, n_rows, m, rows, columns, held[0]);
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
         REAL *place = to ? to[r] + column : sums + r * ld;
 #pragma GCC unroll 4
-        for (int v = 0; v < n_vectors; v++) {
+        for (int v = 0; v < METRIC_VECTORS; v++) {
             *(lanes_anywhere *)(place + v * METRIC_LANES) = f.distance(held[0][r][v], held[1][r][v], m, (r + v) % 4);
         }
     }
@@ -249,8 +382,8 @@ FC_INLINE void REAL_NAME(metric_panel)(REAL_NAME(metric_functors) f, int n_rows,
             for (size_t at = 0; at < METRIC_PANEL * sizeof(REAL); at += 64) __builtin_prefetch(ahead + at, 1);
         }
         for (ptrdiff_t c = 0; c < METRIC_PANEL; c += METRIC_VECTORS * METRIC_LANES) {
-            REAL_NAME(metric_group)(f, n_rows, METRIC_VECTORS, m, rows + r, columns + c, begin, end, sums + r * ld + c,
-                                    ld, plane, to ? to + r : NULL, column + c);
+            REAL_NAME(metric_group)(f, n_rows, m, rows + r, columns + c, begin, end, sums + r * ld + c, ld, plane,
+                                    to ? to + r : NULL, column + c);
         }
     }
 }
@@ -260,31 +393,46 @@ FC_INLINE void REAL_NAME(metric_sweep)(REAL_NAME(metric_functors) f, int n_rows,
                                        ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
                                        REAL *const *to) {
     const ptrdiff_t p = m->n_features, ld = k * METRIC_PANEL, plane = metric_tile_plane(count, k);
+    const ptrdiff_t size = metric_panel_size(m);
     for (ptrdiff_t begin = 0; begin == 0 || begin < p; begin += METRIC_FEATURES) {
         const ptrdiff_t end = p - begin < METRIC_FEATURES ? p : begin + METRIC_FEATURES;
         for (ptrdiff_t c = 0; c < k; c++) {
             for (ptrdiff_t r = 0; r < count; r += METRIC_PANEL) {
-                REAL_NAME(metric_panel)(f, n_rows, m, rows + r * p, count - r < METRIC_PANEL ? count - r : METRIC_PANEL,
-                                        columns + c * p * METRIC_PANEL, begin, end, tile + r * ld + c * METRIC_PANEL,
-                                        ld, plane, to ? to + r : NULL, c * METRIC_PANEL);
+                REAL_NAME(metric_panel)(f, n_rows, m, rows + r / METRIC_PANEL * size,
+                                        count - r < METRIC_PANEL ? count - r : METRIC_PANEL, columns + c * size, begin,
+                                        end, tile + r * ld + c * METRIC_PANEL, ld, plane, to ? to + r : NULL,
+                                        c * METRIC_PANEL);
             }
         }
     }
 }
 
+/* The same; the functors are constant. */
+FC_INLINE void REAL_NAME(metric_sweep_any)(REAL_NAME(metric_functors) f, const metric *m, const REAL *rows,
+                                           ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
+                                           REAL *const *to) {
+    if (count == 1) REAL_NAME(metric_sweep)(f, 1, m, rows, 1, columns, k, tile, to);
+    else REAL_NAME(metric_sweep)(f, METRIC_ROWS / f.n_sums, m, rows, count, columns, k, tile, to);
+}
+
 /* See metrics.h. */
 static inline void REAL_NAME(metric_tile_to)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
                                              ptrdiff_t k, REAL *tile, REAL *const *to) {
+    if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) {
+        const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
+        if (REAL_NAME(maxima_likely)(m, rows, columns + k / 2 * metric_panel_size(m))) {
+            REAL_NAME(metric_sweep_any)(by_maxima, m, rows, count, columns, k, tile, to);
+        } else {
+            REAL_NAME(metric_sweep_any)(directly, m, rows, count, columns, k, tile, to);
+        }
+        return;
+    }
     switch (m->code) {
 #define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
     case METRIC_##CODE: {                                                                                              \
         const REAL_NAME(metric_functors) f = {REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge),                \
-                                              REAL_NAME(distance_##distance)};                                         \
-        if (count == 1) {                                                                                              \
-            REAL_NAME(metric_sweep)(f, 1, m, rows, 1, columns, k, tile, to);                                           \
-        } else {                                                                                                       \
-            REAL_NAME(metric_sweep)(f, METRIC_ROWS / n_sums, m, rows, count, columns, k, tile, to);                    \
-        }                                                                                                              \
+                                              REAL_NAME(distance_##distance), MAXIMA_NEVER};                           \
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);                                          \
         break;                                                                                                         \
     }
         METRICS(METRIC_CASE)
@@ -322,6 +470,24 @@ FC_INLINE void REAL_NAME(metric_pack_typed)(const matrix *view, ptrdiff_t start,
     }
 }
 
+/* X and t of the points of a panel, behind its features; see metric_by_maxima. */
+static inline void REAL_NAME(metric_pack_sums)(const metric *m, REAL *panel) {
+    const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+    for (int v = 0; v < METRIC_PANEL; v += METRIC_LANES) {
+        /* What each addition rounds off (Knuth's TwoSum) is added up beside the sum. */
+        lanes sum = {0}, rest = {0}, size = {0};
+        for (ptrdiff_t at = v; at < behind; at += METRIC_PANEL) {
+            const lanes x = *(const lanes *)(panel + at), next = sum + x, added = next - sum;
+            rest += (sum - (next - added)) + (x - added);
+            sum = next;
+            size += REAL_NAME(lanes_abs)(x);
+        }
+        *(lanes *)(panel + behind + v) = sum + rest;
+        size = REAL_NAME(lanes_where)(size <= (REAL)METRIC_LARGEST, size, REAL_NAME(lanes_of)(NAN));
+        *(lanes *)(panel + behind + METRIC_PANEL + v) = size * (REAL)metric_trust(m);
+    }
+}
+
 /* See metrics.h. */
 static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, ptrdiff_t start, ptrdiff_t count,
                                    REAL *panels) {
@@ -333,11 +499,14 @@ static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, p
         for (ptrdiff_t i = 0; scaled && i < some; i++) {
             units[i] = metric_unit_of(view, start + r + i, preparation == PREPARE_CENTERED);
         }
-        MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL,
-                        panels + r * m->n_features)
+        REAL *panel = panels + r / METRIC_PANEL * metric_panel_size(m);
+        MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL, panel)
+        if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) REAL_NAME(metric_pack_sums)(m, panel);
     }
 }
 
+#undef METRIC_BY_MAXIMA
+#undef METRIC_DIRECTLY
 #undef lanes
 #undef lane_bits
 #undef lanes_anywhere

@@ -151,7 +151,7 @@ static inline void pairwise_tile(const pairwise *pairs, const void *rows, ptrdif
 static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdiff_t row, ptrdiff_t row_count,
                                  const void *columns, ptrdiff_t column, ptrdiff_t column_count, void *tile) {
     const ptrdiff_t most = metric_tile_columns(&pairs->m), end = column + column_count;
-    const ptrdiff_t point = pairs->m.n_features * (ptrdiff_t)pairwise_value_bytes(pairs);
+    const ptrdiff_t panel_bytes = (ptrdiff_t)pairwise_panels_bytes(pairs, 1);
     ptrdiff_t begin = column;
     /* Tiles left of the diagonal have no pair i < j. */
     if (pairs->condensed && begin < row + 1) begin += (row + 1 - begin) / METRIC_PANEL * METRIC_PANEL;
@@ -164,8 +164,8 @@ static inline void pairwise_unit(const pairwise *pairs, const void *rows, ptrdif
         } else if (count > METRIC_PANEL) {
             count -= count % METRIC_PANEL;
         }
-        pairwise_tile(pairs, rows, row, row_count, (const char *)columns + (begin - column) * point, begin, count,
-                      tile);
+        pairwise_tile(pairs, rows, row, row_count, (const char *)columns + (begin - column) / METRIC_PANEL * panel_bytes,
+                      begin, count, tile);
         begin += count;
     }
 }

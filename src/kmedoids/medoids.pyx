@@ -21,7 +21,8 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t, int64_t
 
 from common.matrix cimport acquire_matrix, matrix, weights_pointer
-from common.metrics cimport (METRIC_PANEL, make_metric, metric, metric_pack_f64, metric_panel_size, metric_panels)
+from common.metrics cimport (METRIC_PANEL, make_metric, metric, metric_pack_f64, metric_panel_size, metric_panels,
+                             metric_row_f64)
 from common.scratch cimport padded, scratch_allocate, scratch_free
 
 
@@ -403,8 +404,7 @@ cdef class Medoids:
             f.shift[i] = 0
         for o in range(self.s.n_points):
             for i in range(p):
-                f.shift[i] += self.s.point_panels[(o // METRIC_PANEL * p + i) * METRIC_PANEL
-                                                  + o % METRIC_PANEL] / self.s.n_points
+                f.shift[i] += metric_row_f64(&self.s.m, self.s.point_panels, o)[i * METRIC_PANEL] / self.s.n_points
         for o in range(self.s.n_points):
             size = sieve_size(&self.s, o, f.shift)
             largest = max(largest, size)
