@@ -119,6 +119,7 @@ cdef enum:
     RUN = 1024  # positions a thread updates at a time
     FEW = 32  # a round merges at least one FEW-th of the clusters, or the chain takes over
     EXTREMES_CHUNK = 65536
+    GONE_EIGHTHS = 3  # of a triangle's clusters, until the generic algorithm condenses it
 
 # How a computation ends.
 cdef enum:
@@ -523,7 +524,7 @@ cdef int _generic(agglomeration* w) noexcept nogil:
             continue
         _merge(w, x, w.t.nearest[x])
         alive -= 1
-        if alive <= w.t.n - w.t.n // 4:
+        if alive <= w.t.n - w.t.n * GONE_EIGHTHS // 8:
             _plan_survivors(w)
             if _condense(w):
                 return INTERRUPTED
