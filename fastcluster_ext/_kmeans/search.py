@@ -43,8 +43,8 @@ _BOUND_PATIENCE = 32  # iterations after which they pay even where points have n
 _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
-_BALL_WIDE = 10  # columns; narrower points must be more, in all and for each center
-_BALL_LEAST_POINTS_OF_NARROWER = 4096
+_BALL_WIDE = 10  # columns; of fewer, few points a center are too few
+_BALL_LEAST_POINTS_OF_NARROW = 4096
 _BALL_NARROW = 7  # columns, of which boxes, where they pay, do as well with a few centers
 _BALL_LEAST_CENTERS_OF_NARROW = 64
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
@@ -107,7 +107,7 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
     least = _BALL_LEAST_CENTERS_OF_NARROW if boxes_pay and p <= _BALL_NARROW else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
-        and (_BALL_LEAST_POINTS if wide else _BALL_LEAST_POINTS_OF_NARROWER) <= n < 2**32
+        and (_BALL_LEAST_POINTS_OF_NARROW if p <= _BALL_NARROW else _BALL_LEAST_POINTS) <= n < 2**32
         and least <= k <= n // enough
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
