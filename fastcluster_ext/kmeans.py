@@ -493,4 +493,5 @@ def _result(problem: Problem, run: Run, feature_names: tuple[str, ...]) -> KMean
         converged=run.converged,
         history=run.history,
         feature_names=feature_names,
+        metric=problem.metric,
     )

@@ -164,3 +164,31 @@ def test_bad_arguments():
     X[7] = 0
     with pytest.raises(ValueError, match="X holds only zeros at row 7"):
         kmeans(X, 2, metric="cosine")
+
+
+def test_printed_in_the_words_of_the_metric():
+    X = np.array([[0, 1], [255, 250], [250, 251]], dtype=np.uint8)
+    lines = repr(kmeans(X, 2, metric="manhattan", init=X[:2])).splitlines()
+    assert lines[2] == "Cluster medians:"
+    assert lines[-5:-2] == [
+        "Within cluster sum of absolute differences by cluster:",
+        "[0. 6.]",
+        " (between / total =  98.8 %)",
+    ]
+    lines = repr(kmeans(X, 2, metric="cosine", init=X[:2])).splitlines()
+    assert lines[2] == "Cluster directions:"
+    assert lines[-5] == "Within cluster sum of 1 - cos by cluster:"
+
+
+@pytest.mark.parametrize("metric", ["euclidean", *METRICS])
+def test_steps_can_be_followed_on_paper(metric):
+    X = points_of(64, 2, np.float64)
+    result = kmeans(X, 3, metric=metric, random_state=0, history=True)
+    assert result.metric == metric
+    for step in result.history:
+        distances = step.distances(X)
+        np.testing.assert_array_equal(distances.argmin(axis=1), step.labels)
+        name = {"manhattan": "cityblock"}.get(metric, metric)
+        np.testing.assert_allclose(distances, scipy_cdist(X, step.centers, name), rtol=1e-12, atol=1e-14)
+        costs = distances.min(axis=1) ** (2 if metric == "euclidean" else 1)
+        assert step.inertia == pytest.approx(costs.sum(), rel=1e-12)

@@ -454,6 +454,16 @@ def test_every_method_from_every_start(method, init):
     assert result.loss <= best * (3.0 if method == "alternate" else 1.3)
 
 
+@pytest.mark.parametrize("seed", [1, 9, 14, 23])
+def test_threads_do_not_matter_where_one_group_is_very_far(seed):
+    # What medoids save there is so large beside the loss that its rounding is.
+    draw = np.random.default_rng(seed)
+    X = draw.normal(size=(300, 257))
+    X[::3] += 1e15 * draw.uniform(1, 9)
+    results = [kmedoids(X, 3, metric="euclidean", random_state=0, n_threads=n) for n in (1, 2, 3)]
+    assert len({(result.loss, *result.medoids.tolist()) for result in results}) == 1
+
+
 @pytest.mark.parametrize("method", ["fasterpam", "pam", "alternate", "clara", "clarans"])
 def test_threads_do_not_matter(method):
     X = blobs(5000, 3).astype(np.float32)

@@ -18,6 +18,13 @@ Callback = Callable[["KMeansStep"], Any]
 
 _PRINTED_CLUSTERS = 20
 
+# What centers are, what is added up, and what the share is called that lies between clusters, by metric.
+_WORDS = {
+    "euclidean": ("means", "sum of squares", "between_SS / total_SS"),
+    "manhattan": ("medians", "sum of absolute differences", "between / total"),
+    "cosine": ("directions", "sum of 1 - cos", "between / total"),
+}
+
 
 @dataclass(frozen=True, eq=False)
 class KMeansStep:
@@ -30,11 +37,13 @@ class KMeansStep:
     centers : (k, p) float64 array
         The centers to which this iteration assigned the points.
     center_shift : float
-        Sum of the squared distances by which the centers moved afterwards.
+        Sum of the squared (Euclidean) distances by which the centers moved afterwards.
     labels : (n,) int32 array or None
         Nearest center of each point; None unless a history is kept.
     inertia : float or None
-        Weighted sum of squared distances to these centers; None unless a history is kept.
+        Weighted sum of squared distances to these centers (or of what the metric adds up); None without a history.
+    metric : str
+        The metric of `kmeans`.
     """
 
     iteration: int
@@ -42,9 +51,12 @@ class KMeansStep:
     center_shift: float
     labels: npt.NDArray[np.int32] | None = None
     inertia: float | None = None
+    metric: str = "euclidean"
 
     def distances(self, X: npt.ArrayLike) -> Floats:
-        """Return the (n, k) table of Euclidean distances of points to this step's centers, to follow it on paper.
+        """Return the (n, k) table of distances of points to this step's centers, to follow it on paper.
+
+        Euclidean ones, or the metric's: sums of absolute differences, or 1 - cos.
 
         Examples
         --------
@@ -55,8 +67,11 @@ class KMeansStep:
         [5.   4.24 3.16]
         """
         points = as_points(X).astype(np.float64)
-        squared = [((points - center) ** 2).sum(axis=1) for center in self.centers]
-        return np.asarray(np.sqrt(np.stack(squared, axis=1)))
+        if self.metric == "cosine":
+            lengths = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(self.centers, axis=1)
+            return np.asarray(1 - points @ self.centers.T / lengths)
+        order = 1 if self.metric == "manhattan" else 2
+        return np.stack([np.linalg.norm(points - center, order, axis=1) for center in self.centers], axis=1)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -71,11 +86,12 @@ class KMeansResult:
     centers : (k, p) float64 array
         Cluster centers.
     inertia : float
-        Weighted sum of the squared distances of the points to their centers (R's ``tot.withinss``).
+        Weighted sum of the squared distances of the points to their centers (R's ``tot.withinss``); of the sums of
+        absolute differences with ``metric="manhattan"``, of 1 - cos with ``"cosine"``.
     cluster_inertia : (k,) float64 array
         The same by cluster (R's ``withinss``).
     total_inertia : float
-        Weighted sum of the squared distances of the points to their mean (R's ``totss``).
+        The same of one cluster of all points (R's ``totss``).
     sizes : (k,) int64 array
         Number of points in each cluster (R's ``size``).
     cluster_weights : (k,) float64 array
@@ -88,6 +104,8 @@ class KMeansResult:
         Its iterations, if ``history=True``; otherwise empty.
     feature_names : tuple of str
         Column names of a DataFrame; otherwise empty.
+    metric : str
+        The metric of `kmeans`.
     """
 
     labels: npt.NDArray[np.int32]
@@ -101,6 +119,7 @@ class KMeansResult:
     converged: bool
     history: tuple[KMeansStep, ...] = ()
     feature_names: tuple[str, ...] = field(default=())
+    metric: str = "euclidean"
 
     @property
     def explained(self) -> float:
@@ -110,6 +129,7 @@ class KMeansResult:
     def __repr__(self) -> str:
         """Show sizes, centers, labels and sums of squares in the layout of R's ``print.kmeans``."""
         k, p = self.centers.shape
+        centers, summed, between = _WORDS[self.metric]
         shown = slice(None) if k <= _PRINTED_CLUSTERS else slice(_PRINTED_CLUSTERS)
         more = "" if k <= _PRINTED_CLUSTERS else ", ..."
         names = self.feature_names or tuple(f"[{i}]" for i in range(p))
@@ -119,16 +139,16 @@ class KMeansResult:
                     f"K-means clustering with {k} cluster{'s' if k != 1 else ''} of sizes "
                     f"{', '.join(map(str, self.sizes[shown]))}{more}",
                     "",
-                    "Cluster means:",
+                    f"Cluster {centers}:",
                     *_table(self.centers[shown], names),
                     *(["..."] if more else []),
                     "",
                     "Clustering vector:",
                     str(self.labels),
                     "",
-                    "Within cluster sum of squares by cluster:",
+                    f"Within cluster {summed} by cluster:",
                     f"{self.cluster_inertia[shown]}{more}",
-                    f" (between_SS / total_SS = {100 * self.explained:5.1f} %)",
+                    f" ({between} = {100 * self.explained:5.1f} %)",
                     "",
                     f"{'Converged' if self.converged else 'Stopped'} after {self.n_iter} "
                     f"iteration{'s' if self.n_iter != 1 else ''}, inertia {self.inertia:.7g}",

@@ -55,10 +55,10 @@ def observer(problem: Problem, settings: Settings, steps: list[KMeansStep]) -> C
         if settings.history:
             labels = np.empty(len(problem.points), dtype=LABELS)
             costs = problem.search.evaluate(at, labels)
-            step = KMeansStep(iteration, at, shift, problem.expand(labels), float(costs[:, 0].sum()))
+            step = KMeansStep(iteration, at, shift, problem.expand(labels), float(costs[:, 0].sum()), problem.metric)
             steps.append(step)
         else:
-            step = KMeansStep(iteration, at, shift)
+            step = KMeansStep(iteration, at, shift, metric=problem.metric)
         return settings.callback is not None and settings.callback(step)
 
     return observe

@@ -525,7 +525,7 @@ cdef class Medoids:
         """Put `candidate` in the place of medoid `slot`. Returns the loss. O(n), and O(k) for each point that loses."""
         cdef double before = self.loss
         if self.bounded and self.v.k > 1:
-            self.drift += service_drift(&self.s, &self.v, candidate, slot, self.scratch) + rounding() * self.loss
+            self.drift += service_drift(&self.s, &self.v, candidate, slot, self.scratch) + rounding() * self.summed()
         self.replace(slot, candidate)
         if self.bounded and self.v.k == 1:
             self.drift += self.loss - before + rounding() * before
@@ -667,7 +667,17 @@ cdef class Medoids:
 
     cdef void keep(self, ptrdiff_t c, double lower) noexcept:
         """Remember that a candidate changes the loss by at least this, less what the sums may have been rounded."""
-        self.bounds[c] = lower + self.drift - rounding() * (self.loss + fabs(self.drift))
+        self.bounds[c] = lower + self.drift - rounding() * (self.summed() + fabs(self.drift))
+
+    cdef double summed(self) noexcept:
+        """What the sums that a change is made of come to, which roundings are relative to: far more than the loss where
+        a medoid is far from all others."""
+        cdef ptrdiff_t i
+        cdef double largest = 0
+        for i in range(self.v.k):
+            if largest < self.v.removal[i] < INFINITY:
+                largest = self.v.removal[i]
+        return self.loss + largest
 
     cdef int bound(self, const int64_t[::1] candidates, double[::1] upper) except -1:
         """Find the bounds of candidates; and upper bounds, if they are asked for."""
