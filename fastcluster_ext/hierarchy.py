@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -269,13 +270,15 @@ def _agglomerate_finite(
     n_threads: int,
 ) -> npt.NDArray[np.float64]:
     """Return Z from a contiguous condensed matrix; ValueError if distances are not what they must be."""
-    extremes = _extremes(distances, n_threads)
-    if not all(map(math.isfinite, extremes)):
-        raise ValueError(_describe_not_finite(distances, n))
-    if _METHODS[method].squared and extremes[0] < 0:
-        raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
+
+    def check(extremes: tuple[float, float]) -> None:
+        if not all(map(math.isfinite, extremes)):
+            raise ValueError(_describe_not_finite(distances, n))
+        if _METHODS[method].squared and extremes[0] < 0:
+            raise ValueError(f"method={method!r} requires Euclidean distances, but y holds {extremes[0]}")
+
     try:
-        return _agglomerate(distances, n, method, sizes, extremes, overwrite=overwrite, n_threads=n_threads)
+        return _agglomerate(distances, n, method, sizes, check, overwrite=overwrite, n_threads=n_threads)
     except FloatingPointError as error:
         raise ValueError(f"{error}: they are not Euclidean") from None
 
@@ -285,19 +288,22 @@ def _agglomerate(
     n: int,
     method: str,
     sizes: npt.NDArray[np.float64] | None,
-    extremes: tuple[float, float],
+    check: Callable[[tuple[float, float]], None],
     *,
     overwrite: bool,
     n_threads: int,
 ) -> npt.NDArray[np.float64]:
-    """Return Z from a contiguous condensed matrix; FloatingPointError if distances do not remain numbers."""
+    """Return Z from a contiguous condensed matrix; FloatingPointError if distances do not remain numbers.
+
+    `check` is called with the least and the greatest distance (NaN if there is one) before anything is merged.
+    """
     code, sized, squared, ordered = _METHODS[method]
     pairs = np.empty((2, n - 1), np.int32)
     heights = np.empty(n - 1)
     if method == "single":
+        check(_extremes(distances, n_threads))
         return _span(distances, n, infinite=True, overwrite=overwrite, n_threads=n_threads)
-    scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
-    unit = 1.0
+    scale, finite, unit = 0.0, True, 1.0
     if not sized or sizes is None:
         sizes = None
     else:
@@ -307,6 +313,14 @@ def _agglomerate(
     def room(count: int) -> Array:
         return allocate(count, distances.dtype, f"the working copy of the distances of {n} points").view(np.int8)
 
+    def scale_of(least: float, greatest: float, all_finite: bool) -> float:
+        nonlocal scale, finite
+        finite = all_finite
+        extremes = (least, greatest) if finite else _extremes(distances, n_threads)
+        check(extremes)
+        scale = _scale_to_square(distances.dtype, extremes) if squared else 0.0
+        return scale
+
     defined = _kernels.load("agglomerate").agglomerate(
         distances.view(np.int8),
         None if overwrite and distances.flags.writeable else room,
@@ -314,7 +328,7 @@ def _agglomerate(
         is_double=distances.dtype == np.float64,
         method=code,
         weights=sizes,
-        scale=scale,
+        scale_of=scale_of,
         pairs=pairs,
         heights=heights,
         n_threads=n_threads,
@@ -326,7 +340,7 @@ def _agglomerate(
         if method == "ward":
             with np.errstate(over="ignore"):
                 heights *= math.sqrt(unit)
-            if np.isinf(heights).any() and math.isfinite(extremes[1]):
+            if np.isinf(heights).any() and finite:
                 raise ValueError("weights and distances are so large that heights overflow")
     if not defined or np.isnan(heights).any():
         raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")

@@ -194,11 +194,14 @@ _EXTRA = {"seuclidean": "V", "mahalanobis": "VI", "minkowski": "p"}
 
 def _cluster(distances: Array, method: str, *, overwrite: bool) -> _Linkage:
     n = hierarchy._observations(distances)
-    threads = resolve_threads(None)
-    extremes = hierarchy._extremes(distances, threads)
+    return hierarchy._agglomerate(
+        distances, n, method, None, _check, overwrite=overwrite, n_threads=resolve_threads(None)
+    )
+
+
+def _check(extremes: tuple[float, float]) -> None:
     if math.isnan(extremes[0]):
         raise FloatingPointError("NaN dissimilarity value.")
-    return hierarchy._agglomerate(distances, n, method, None, extremes, overwrite=overwrite, n_threads=threads)
 
 
 def single(D: npt.ArrayLike) -> _Linkage:

@@ -10,6 +10,7 @@
 #ifndef FASTCLUSTER_EXT_SIMD_H
 #define FASTCLUSTER_EXT_SIMD_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define FC_INLINE static inline __attribute__((always_inline))
@@ -278,6 +279,17 @@ FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {
     return count;
 #endif
 }
+
+#if defined(__AVX512F__)
+#define VF_COMPRESSES
+/* The values of the lanes whose bits are set, from bit `first` on, a multiple of VF_LANES, at `out`, in order. May write
+ * VF_LANES of them. */
+FC_INLINE int vf_store_bits(float *out, vf value, const uint8_t *bits, ptrdiff_t first) {
+    const uint32_t m = (uint32_t)bits[first / 8] | (uint32_t)bits[first / 8 + 1] << 8;
+    vf_store(out, _mm512_maskz_compress_ps((vm)m, value));
+    return __builtin_popcount(m);
+}
+#endif
 
 /* Write the values of every lane set in `m`, in order; returns how many. May write VF_LANES of them. */
 FC_INLINE int vf_store_where(float *out, vf value, vm m) {

@@ -60,6 +60,12 @@ FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index
     return _mm512_permutex2var_pd(vd_load(table), wide, vd_load(table + 8));
 }
 
+/* As vf_store_bits. */
+FC_INLINE int vd_store_bits(double *out, vd value, const uint8_t *bits, ptrdiff_t first) {
+    vd_store(out, _mm512_maskz_compress_pd(bits[first / 8], value));
+    return __builtin_popcount(bits[first / 8]);
+}
+
 #elif defined(__AVX2__) && defined(__FMA__)
 #define VD_LANES 4
 typedef __m256d vd;

@@ -1,16 +1,17 @@
 """Agglomerative clustering of a condensed matrix, in place: the six methods that need more than a spanning tree.
 
-Reducible methods (complete, average, weighted, ward): rounds of reciprocal nearest neighbors. All pairs that are each
-other's nearest merge at once, in one streaming pass that writes the smaller triangle of those that remain and finds
-the nearest neighbor of each on the way: O(n^2) a round, and mostly a constant share of the clusters merges in each. A
-round that would merge few of them (ties, hubs) gives way to the nearest-neighbor chain, until the triangle is worth
-condensing again; so the whole takes O(n^2) time, whatever the data.
+Reducible methods (complete, average, weighted, ward): passes over the triangle. A pass finds the nearest neighbors of
+every cluster; by these lists alone all pairs that are each other's nearest merge, and so do the clusters they become, as
+far as the lists can tell (mutual.h), which is about half of the clusters. The next pass carries these merges out, all at
+once: it streams the triangle to the smaller one of those that remain, and finds their neighbors on the way. O(n^2) a pass.
+One that would merge few (ties, hubs) gives way to the nearest-neighbor chain, until the triangle is worth condensing
+again; so the whole takes O(n^2) time, whatever the data.
 
 Other methods (centroid, median): the generic algorithm. The pair at the least distance merges; every cluster keeps its
 nearest neighbor to the right, or a lower bound for it. Here too the triangle is condensed as clusters vanish. O(n^2)
 time for most data, O(n^3) at worst.
 
-The first round of a reducible method reads the caller's matrix and writes the smaller triangle alone; only the chain
+The first pass of a reducible method reads the caller's matrix, the second writes the smaller triangle alone; only the chain
 and the generic algorithm need a copy of it all.
 
 Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
@@ -27,10 +28,10 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cython.parallel cimport prange
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, isfinite
 from libc.stddef cimport ptrdiff_t, size_t
-from libc.stdint cimport int32_t
-from libc.string cimport memcpy
+from libc.stdint cimport int8_t, int32_t, uint8_t
+from libc.string cimport memcpy, memset
 
 from common.scratch cimport padded, scratch_allocate, scratch_free
 
@@ -68,33 +69,56 @@ cdef extern from "hierarchy/triangle.h" nogil:
         int32_t* nearest
         void* distances
 
+    enum:
+        LISTED
+
+    ctypedef struct extent:
+        double least
+        double greatest
+        bint finite
+
     ctypedef struct condense_plan:
         ptrdiff_t n_new
         ptrdiff_t n_pairs
         int32_t* source
-        int32_t* partner
+        uint8_t* kept
+        void* sizes
+        int32_t* final
         int32_t* first
         int32_t* second
-        int32_t* position
         void* heights
-        void* sizes
+        void* first_sizes
+        void* second_sizes
+        int8_t* first_buffer
+        int8_t* second_buffer
+        int8_t* out_buffer
+
+    ctypedef struct nearby:
+        void* least
+        void* least_rows
+        void* bounds
+        void* values
+        int32_t* ids
+        uint8_t* counts
+        uint8_t* last
 
     ctypedef struct nearest_found:
         double distance
         ptrdiff_t position
 
     bint LW_REDUCIBLE(lw_method method) noexcept
+    bint LW_SQUARED(lw_method method) noexcept
     ptrdiff_t triangle_offset(ptrdiff_t n, ptrdiff_t i) noexcept
     double triangle_get(const triangle* t, ptrdiff_t i, ptrdiff_t j) noexcept
     double triangle_real(const triangle* t, const void* array, ptrdiff_t i) noexcept
     void triangle_set_real(const triangle* t, void* array, ptrdiff_t i, double value) noexcept
     void prefer_nearest(nearest_found* best, double distance, ptrdiff_t position) noexcept
     ptrdiff_t pairs_behind(const condense_plan* plan, ptrdiff_t b) noexcept
-    void load_row(const triangle* t, const triangle* source, ptrdiff_t row, void* scratch) noexcept
-    void row_nearest(const triangle* t, ptrdiff_t row, void* scratch, void* column_least, void* column_rows) noexcept
-    void clear_columns(const triangle* t, void* column_least, void* column_rows) noexcept
-    void columns_nearest(const triangle* t, ptrdiff_t parts, const void* column_least,
-                         const void* column_rows) noexcept
+    void settle_row(const triangle* t, ptrdiff_t row, const void* values, void* to, const nearby* lists,
+                    extent* seen) noexcept
+    void clear_lists(const triangle* t, const nearby* lists) noexcept
+    void share_bounds(const triangle* t, const nearby* lists, ptrdiff_t parts, ptrdiff_t start, ptrdiff_t stop) noexcept
+    void join_lists(const triangle* t, const nearby* lists, ptrdiff_t parts) noexcept
     void gather_earlier(const triangle* t, const condense_plan* plan, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t begin,
                         ptrdiff_t end, void* to) noexcept
     void condense_row(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, const void* above,
@@ -110,6 +134,37 @@ cdef extern from "hierarchy/triangle.h" nogil:
                   double* greatest) noexcept
 
 
+cdef extern from "hierarchy/mutual.h" nogil:
+    ctypedef struct link_end:
+        pass
+
+    ctypedef struct mutual:
+        ptrdiff_t capacity
+        link_end* ends
+        uint8_t* exact
+        int32_t* begin
+        int32_t* count
+        int32_t* node
+        int32_t* closest
+        int32_t* mark
+        int32_t* queue
+        uint8_t* queued
+        double* radius
+        int32_t* place
+        double* sizes
+        int32_t* members
+        ptrdiff_t merges
+        int32_t* first
+        int32_t* second
+        int32_t* first_node
+        int32_t* second_node
+        double* heights
+
+    void mutual_begin(mutual* m, const triangle* t, const nearby* lists) noexcept
+    bint mutual_go_on(mutual* m, const triangle* t, lw_method method, ptrdiff_t many) noexcept
+    void mutual_plan(const mutual* m, const triangle* t, condense_plan* plan) noexcept
+
+
 # Tuning, by benchmarks/bench_hierarchy.py.
 cdef enum:
     BLOCK_ROWS = 32  # rows condensed between two barriers; a few cache lines of an earlier row
@@ -117,7 +172,9 @@ cdef enum:
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
     GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
-    FEW = 32  # a round merges at least one FEW-th of the clusters, or the chain takes over
+    FEW = 32  # a pass merges at least one FEW-th of the clusters, or the chain takes over
+    LINKS = 40  # room for ends of links, for each cluster: what lists make takes 18 at most
+    LOOKED_AT = 4096  # clusters between two looks for signals
     EXTREMES_CHUNK = 65536
     GONE_EIGHTHS = 3  # of a triangle's clusters, until the generic algorithm condenses it
 
@@ -135,12 +192,14 @@ cdef struct agglomeration:
     triangle t
     triangle new  # while the triangle is condensed: what it becomes
     condense_plan plan
+    mutual merging
     lw_method method
     int n_threads
     size_t item  # bytes of a distance
     char* end  # of the memory for triangles that are written
     bint in_place  # the caller's matrix lies there
     bint filled  # the triangle does
+    bint looks  # at what the caller's values are between
     # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
     ptrdiff_t start
     ptrdiff_t stop
@@ -155,9 +214,8 @@ cdef struct agglomeration:
     # For each thread.
     char* scratch
     size_t scratch_size
-    char* column_least
-    char* column_rows
-    size_t column_size
+    nearby* lists
+    extent* seen
     int32_t* chain
     # The merges: observations in `first` and `second` (by way of `leaf`), heights.
     int32_t* leaf
@@ -170,38 +228,83 @@ cdef struct agglomeration:
     PyObject* exception  # of a signal's handler; owned
 
 
+cdef struct arena:
+    # Memory that is handed out piece by piece; without any, only counted.
+    char* start
+    size_t used
+
+
+cdef void* _take(arena* memory, size_t size) noexcept nogil:
+    cdef char* piece = memory.start + memory.used if memory.start != NULL else NULL
+    memory.used += padded(size)
+    return piece
+
+
+cdef int32_t* _take_ints(arena* memory, ptrdiff_t n) noexcept nogil:
+    return <int32_t*>_take(memory, n * sizeof(int32_t))
+
+
+cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
+    """Where everything is."""
+    cdef ptrdiff_t reals = n * w.item, thread
+    cdef nearby* lists
+    cdef mutual* m = &w.merging
+    w.stage = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
+    # A value for every row of a block and pair.
+    w.above = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
+    w.scratch_size = padded(condense_scratch_bytes(n))
+    w.scratch = <char*>_take(memory, w.scratch_size * w.n_threads)
+    w.found = <nearest_found*>_take(memory, (n // RUN + 1) * sizeof(nearest_found))
+    w.seen = <extent*>_take(memory, w.n_threads * sizeof(extent))
+    w.t.sizes, w.t.distances = _take(memory, reals), _take(memory, reals)
+    w.t.nearest, w.chain, w.leaf = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    w.plan.source, w.plan.kept, w.plan.sizes = _take_ints(memory, n), <uint8_t*>_take(memory, n), _take(memory, reals)
+    if not LW_REDUCIBLE(w.method):
+        return
+    w.plan.final, w.plan.first, w.plan.second = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    w.plan.heights = _take(memory, reals)
+    w.plan.first_sizes, w.plan.second_sizes = _take(memory, reals), _take(memory, reals)
+    w.plan.first_buffer, w.plan.second_buffer = <int8_t*>_take(memory, n), <int8_t*>_take(memory, n)
+    w.plan.out_buffer = <int8_t*>_take(memory, n)
+    w.lists = <nearby*>_take(memory, w.n_threads * sizeof(nearby))
+    for thread in range(w.n_threads):
+        lists = w.lists + thread if memory.start != NULL else NULL
+        _lay_out_lists(w, memory, lists, n)
+    m.capacity = LINKS * n
+    m.ends, m.exact = <link_end*>_take(memory, m.capacity * sizeof(link_end)), <uint8_t*>_take(memory, m.capacity)
+    m.begin, m.count, m.node = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    m.closest, m.mark, m.queue = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    m.queued, m.radius = <uint8_t*>_take(memory, n), <double*>_take(memory, n * sizeof(double))
+    m.place, m.members = _take_ints(memory, 2 * n), _take_ints(memory, 2 * n)
+    m.sizes = <double*>_take(memory, 2 * n * sizeof(double))
+    m.first, m.second = _take_ints(memory, n), _take_ints(memory, n)
+    m.first_node, m.second_node = _take_ints(memory, n), _take_ints(memory, n)
+    m.heights = <double*>_take(memory, n * sizeof(double))
+
+
+cdef void _lay_out_lists(agglomeration* w, arena* memory, nearby* lists, ptrdiff_t n) noexcept nogil:
+    cdef nearby found
+    cdef ptrdiff_t reals = n * w.item
+    found.least, found.least_rows, found.bounds = _take(memory, reals), _take(memory, reals), _take(memory, reals)
+    found.values, found.ids = _take(memory, LISTED * reals), _take_ints(memory, LISTED * n)
+    found.counts, found.last = <uint8_t*>_take(memory, n), <uint8_t*>_take(memory, n)
+    if lists != NULL:
+        lists[0] = found
+
+
 cdef void* _prepare(agglomeration* w, ptrdiff_t n, const double[::1] weights) except NULL:
     """Lay the working memory out, in one block that is returned."""
     cdef ptrdiff_t i
-    cdef size_t reals = padded(n * w.item), ints = padded(n * sizeof(int32_t))
-    cdef size_t stage = padded(max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
-    # A value for every row of a block and pair; of n clusters n / 2 pairs at most, but as many as clusters are left.
-    cdef size_t above = padded(max(BLOCK_ROWS * (n // 2 + 1), BLOCK_VALUES + n) * w.item)
-    cdef size_t columns = padded(n * w.item * w.n_threads)
-    cdef size_t found = padded((n // RUN + 1) * sizeof(nearest_found))
-    w.scratch_size = padded(condense_scratch_bytes(n))
-    cdef char* block = <char*>scratch_allocate(stage + above + 2 * columns + w.scratch_size * w.n_threads + found
-                                               + 4 * reals + 8 * ints)
-    cdef char* memory = block
-    w.stage, w.above = block, block + stage
-    block += stage + above
-    w.column_least = block
-    w.column_rows = block + columns
-    block += 2 * columns
-    w.scratch = block
-    block += w.scratch_size * w.n_threads
-    w.found = <nearest_found*>block
-    block += found
-    w.t.sizes, w.t.distances, w.plan.heights, w.plan.sizes = block, block + reals, block + 2 * reals, block + 3 * reals
-    cdef int32_t* ids = <int32_t*>(block + 4 * reals)
-    cdef ptrdiff_t step = ints // sizeof(int32_t)
-    w.t.nearest, w.chain, w.leaf = ids, ids + step, ids + 2 * step
-    w.plan.source, w.plan.partner = ids + 3 * step, ids + 4 * step
-    w.plan.first, w.plan.second, w.plan.position = ids + 5 * step, ids + 6 * step, ids + 7 * step
+    cdef arena memory
+    memory.start, memory.used = NULL, 0
+    _lay_out(w, &memory, n)
+    memory.start = <char*>scratch_allocate(memory.used)
+    memory.used = 0
+    _lay_out(w, &memory, n)
     for i in range(n):
         w.leaf[i] = <int32_t>i
         triangle_set_real(&w.t, w.t.sizes, i, 1.0 if weights is None else weights[i])
-    return memory
+    return memory.start
 
 
 cdef int _look_up(agglomeration* w) noexcept nogil:
@@ -227,71 +330,78 @@ cdef int _threads(agglomeration* w, ptrdiff_t n) noexcept nogil:
 cdef ptrdiff_t _block_rows(agglomeration* w, ptrdiff_t n) noexcept nogil:
     return max(<ptrdiff_t>BLOCK_ROWS, BLOCK_VALUES // n)
 
-# Both sides of every pair count for reducible methods; the others keep nearest neighbors to the right only.
-cdef char* _columns_of(agglomeration* w, char* columns, int thread) noexcept nogil:
-    return columns + thread * w.column_size if LW_REDUCIBLE(w.method) else NULL
 
 
-cdef void _begin_columns(agglomeration* w, triangle* t) noexcept nogil:
+# Reducible methods know of neighbors on both sides; the others keep nearest neighbors to the right only.
+cdef void _begin_lists(agglomeration* w, triangle* t) noexcept nogil:
     cdef int thread
-    w.column_size = t.n * w.item
     if LW_REDUCIBLE(w.method):
         for thread in range(w.n_threads):
-            clear_columns(t, w.column_least + thread * w.column_size,
-                          w.column_rows + thread * w.column_size)
+            clear_lists(t, w.lists + thread)
 
 
-cdef void _end_columns(agglomeration* w, triangle* t) noexcept nogil:
+cdef void _end_block(agglomeration* w, triangle* t) noexcept nogil:
     if LW_REDUCIBLE(w.method):
-        columns_nearest(t, w.n_threads, w.column_least, w.column_rows)
+        share_bounds(t, w.lists, w.n_threads, w.start, w.stop)
 
 
-cdef void _settle_row(agglomeration* w, triangle* t, ptrdiff_t row, int thread) noexcept nogil:
-    row_nearest(t, row, w.scratch + thread * w.scratch_size, _columns_of(w, w.column_least, thread),
-                _columns_of(w, w.column_rows, thread))
+cdef void _end_lists(agglomeration* w, triangle* t) noexcept nogil:
+    if LW_REDUCIBLE(w.method):
+        join_lists(t, w.lists, w.n_threads)
+
+
+cdef char* _place(agglomeration* w, const triangle* t, ptrdiff_t row) noexcept nogil:
+    return <char*>t.values + (triangle_offset(t.n, row) + row + 1) * w.item
+
+
+cdef void _settle_row(agglomeration* w, triangle* t, ptrdiff_t row, const char* values, char* to,
+                      int thread) noexcept nogil:
+    settle_row(t, row, values, to, w.lists + thread if LW_REDUCIBLE(w.method) else NULL,
+               w.seen + thread if w.looks else NULL)
 
 
 cdef void _survey_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    _settle_row(w, &w.t, w.stop - 1 - chunk, thread)
+    cdef ptrdiff_t row = w.stop - 1 - chunk
+    _settle_row(w, &w.t, row, _place(w, &w.t, row), NULL, thread)
 
 
 cdef void _load_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    load_row(&w.t, &w.source, w.stop - 1 - chunk, w.scratch + thread * w.scratch_size)
-    _settle_row(w, &w.t, w.stop - 1 - chunk, thread)
+    cdef ptrdiff_t row = w.stop - 1 - chunk
+    _settle_row(w, &w.t, row, _place(w, &w.source, row), _place(w, &w.t, row), thread)
 
 
 cdef int _all_rows(agglomeration* w, team_work work) noexcept nogil:
     """All rows of the triangle, last to first, and the nearest neighbor of each position."""
     cdef ptrdiff_t rows = _block_rows(w, w.t.n)
-    _begin_columns(w, &w.t)
+    _begin_lists(w, &w.t)
     w.stop = w.t.n
     while w.stop > 0:
         w.start = max(<ptrdiff_t>0, w.stop - rows)
         team_for(&w.threads, _threads(w, w.t.n), w.stop - w.start, work, w)
+        _end_block(w, &w.t)
         w.stop = w.start
         if _look_up(w):
             return INTERRUPTED
-    _end_columns(w, &w.t)
+    _end_lists(w, &w.t)
     return DONE
 
 
 cdef int _load(agglomeration* w) noexcept nogil:
     """The caller's matrix as a whole into the memory for triangles."""
     w.t.values = w.end - w.t.n * (w.t.n - 1) // 2 * w.item
-    w.t.scale, w.filled = 0, True
     return _all_rows(w, _load_chunk)
+
+
+cdef void _loaded(agglomeration* w) noexcept nogil:
+    w.t.scale, w.filled = 0, True
 
 
 cdef void _gather_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t begin = w.behind + chunk * GATHERED
     gather_earlier(&w.t, &w.plan, w.start, w.stop, begin, min(begin + GATHERED, w.plan.n_pairs), w.above)
-
-
-cdef char* _new_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
-    return <char*>w.new.values + (triangle_offset(w.new.n, row) + row + 1) * w.item
 
 
 cdef char* _stage_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
@@ -301,17 +411,17 @@ cdef char* _stage_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
 cdef void _condense_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t row = w.stop - 1 - chunk
+    cdef char* out = _stage_place(w, row) if w.staged else _place(w, &w.new, row)
     condense_row(&w.t, &w.plan, w.method, row, w.above + (row - w.start) * w.plan.n_pairs * w.item,
-                 w.scratch + thread * w.scratch_size, _stage_place(w, row) if w.staged else _new_place(w, row))
+                 w.scratch + thread * w.scratch_size, out)
     if not w.staged:
-        _settle_row(w, &w.new, row, thread)
+        _settle_row(w, &w.new, row, out, NULL, thread)
 
 
 cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t row = w.stop - 1 - chunk
-    memcpy(_new_place(w, row), _stage_place(w, row), (w.new.n - 1 - row) * w.item)
-    _settle_row(w, &w.new, row, thread)
+    _settle_row(w, &w.new, row, _stage_place(w, row), _place(w, &w.new, row), thread)
 
 
 cdef void _condense_block(agglomeration* w) noexcept nogil:
@@ -319,7 +429,7 @@ cdef void _condense_block(agglomeration* w) noexcept nogil:
     cdef int threads = _threads(w, w.new.n)
     cdef char* read_end = <char*>w.t.values + (triangle_offset(w.t.n, last) + w.t.n) * w.item
     w.behind = pairs_behind(&w.plan, w.plan.source[w.start])
-    w.staged = (w.filled or w.in_place) and _new_place(w, w.start) < read_end
+    w.staged = (w.filled or w.in_place) and _place(w, &w.new, w.start) < read_end
     team_for(&w.threads, threads, (w.plan.n_pairs - w.behind + GATHERED - 1) // GATHERED, _gather_chunk, w)
     team_for(&w.threads, threads, w.stop - w.start, _condense_chunk, w)
     if w.staged:
@@ -335,16 +445,17 @@ cdef int _condense(agglomeration* w) noexcept nogil:
     w.new.n, w.new.scale = n, 0
     if n >= 2:
         w.new.values = w.end - n * (n - 1) // 2 * w.item
-        rows = _block_rows(w, n)
-        _begin_columns(w, &w.new)
+        rows = _block_rows(w, w.t.n)
+        _begin_lists(w, &w.new)
         w.stop = n
         while w.stop > 0:
             w.start = max(<ptrdiff_t>0, w.stop - rows)
             _condense_block(w)
+            _end_block(w, &w.new)
             w.stop = w.start
             if _look_up(w):
                 return INTERRUPTED
-        _end_columns(w, &w.new)
+        _end_lists(w, &w.new)
     for row in range(n):
         w.leaf[row] = w.leaf[w.plan.source[row]]
     sizes = w.plan.sizes
@@ -362,42 +473,33 @@ cdef void _record(agglomeration* w, ptrdiff_t a, ptrdiff_t b, double height) noe
     w.merged += 1
 
 
-cdef ptrdiff_t _plan_reciprocal(agglomeration* w) noexcept nogil:
-    """Plan to merge all pairs that are each other's nearest; how many there are."""
-    cdef ptrdiff_t i, j, new = 0, pairs = 0
-    cdef int32_t* nearest = w.t.nearest
-    cdef double size
-    for i in range(w.t.n):
-        j = nearest[i]
-        if j >= 0 and nearest[j] == i:
-            if j > i:
-                continue
-            w.plan.first[pairs] = <int32_t>j
-            w.plan.second[pairs] = <int32_t>i
-            w.plan.position[pairs] = <int32_t>new
-            triangle_set_real(&w.t, w.plan.heights, pairs, triangle_real(&w.t, w.t.distances, i))
-            pairs += 1
-            size = triangle_real(&w.t, w.t.sizes, i) + triangle_real(&w.t, w.t.sizes, j)
-        else:
-            j = -1
-            size = triangle_real(&w.t, w.t.sizes, i)
-        w.plan.source[new] = <int32_t>i
-        w.plan.partner[new] = <int32_t>j
-        triangle_set_real(&w.t, w.plan.sizes, new, size)
-        new += 1
-    w.plan.n_new, w.plan.n_pairs = new, pairs
-    return pairs
+cdef int _merge_mutual(agglomeration* w) noexcept nogil:
+    """Find what the lists of the last pass let merge."""
+    mutual_begin(&w.merging, &w.t, w.lists)
+    while mutual_go_on(&w.merging, &w.t, w.method, LOOKED_AT):
+        if _look_up(w):
+            return INTERRUPTED
+    return DONE
+
+
+cdef void _plan_merges(agglomeration* w) noexcept nogil:
+    """Plan to carry out what has been found, and record it."""
+    cdef ptrdiff_t i
+    for i in range(w.merging.merges):
+        _record(w, w.merging.first[i], w.merging.second[i], w.merging.heights[i])
+    mutual_plan(&w.merging, &w.t, &w.plan)
 
 
 cdef void _plan_survivors(agglomeration* w) noexcept nogil:
     """Plan to leave out the positions without a cluster."""
     cdef ptrdiff_t i, new = 0
     cdef double size
+    memset(w.plan.kept, 0, w.t.n // 8 + 1)
     for i in range(w.t.n):
         size = triangle_real(&w.t, w.t.sizes, i)
         if size > 0:
             w.plan.source[new] = <int32_t>i
-            w.plan.partner[new] = -1
+            w.plan.kept[i // 8] |= 1 << i % 8
             triangle_set_real(&w.t, w.plan.sizes, new, size)
             new += 1
     w.plan.n_new, w.plan.n_pairs = new, 0
@@ -483,29 +585,27 @@ cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexc
     return DONE
 
 
-cdef bint _many(agglomeration* w, ptrdiff_t pairs) noexcept nogil:
-    return pairs * FEW >= w.t.n
+cdef bint _many(agglomeration* w) noexcept nogil:
+    return w.merging.merges * FEW >= w.t.n
 
 
 cdef int _reducible(agglomeration* w) noexcept nogil:
-    """Rounds, or the chain."""
-    cdef ptrdiff_t pairs, i
+    """Passes, or the chain; what the lists of the first pass let merge has been found."""
     cdef int status
     while w.t.n > 1:
-        if _look_up(w):
-            return INTERRUPTED
-        pairs = _plan_reciprocal(w)
-        if _many(w, pairs):
-            for i in range(pairs):
-                _record(w, w.plan.first[i], w.plan.second[i], triangle_real(&w.t, w.plan.heights, i))
+        if _many(w):
+            _plan_merges(w)
         else:
             status = DONE if w.filled else _load(w)
+            _loaded(w)
             if status == DONE:
                 status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
             if status != DONE:
                 return status
             _plan_survivors(w)
-        if _condense(w):
+        if _condense(w) or _look_up(w):
+            return INTERRUPTED
+        if w.t.n > 1 and _merge_mutual(w):
             return INTERRUPTED
     return DONE
 
@@ -531,9 +631,20 @@ cdef int _generic(agglomeration* w) noexcept nogil:
     return DONE
 
 
-cdef void _survey(void* context) noexcept nogil:
+cdef void _first_pass(void* context) noexcept nogil:
+    """The only one over the caller's matrix that looks at what its values are between."""
     cdef agglomeration* w = <agglomeration*>context
-    w.status = _all_rows(w, _survey_chunk)
+    cdef int thread
+    for thread in range(w.n_threads):
+        w.seen[thread].least, w.seen[thread].greatest, w.seen[thread].finite = INFINITY, -INFINITY, True
+    w.looks = True
+    w.status = _all_rows(w, _survey_chunk) if LW_REDUCIBLE(w.method) else _load(w)
+    w.looks = False
+
+
+cdef void _first_merges(void* context) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    w.status = _merge_mutual(w)
 
 
 cdef void _run(void* context) noexcept nogil:
@@ -541,9 +652,8 @@ cdef void _run(void* context) noexcept nogil:
     if LW_REDUCIBLE(w.method):
         w.status = _reducible(w)
     else:
-        w.status = _load(w)
-        if w.status == DONE:
-            w.status = _generic(w)
+        _loaded(w)
+        w.status = _generic(w)
 
 
 cdef int _finish(agglomeration* w) except -1:
@@ -555,17 +665,39 @@ cdef int _finish(agglomeration* w) except -1:
     return 0
 
 
-def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, double scale,
+cdef int _look_first(agglomeration* w, scale_of) except -1:
+    """The first pass; again, if the scale it took for granted is not the one for these values."""
+    cdef double least, greatest
+    cdef int thread
+    cdef bint finite
+    while True:
+        with nogil:
+            team_run(&w.threads, w.n_threads, _first_pass, w)
+        _finish(w)
+        least, greatest, finite = INFINITY, -INFINITY, True
+        for thread in range(w.n_threads):
+            least, greatest = min(least, w.seen[thread].least), max(greatest, w.seen[thread].greatest)
+            finite = finite and w.seen[thread].finite
+        scale = scale_of(least, greatest, finite)
+        if scale == w.source.scale:
+            return 0
+        w.t.scale = w.source.scale = scale
+
+
+def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, scale_of,
                 int32_t[:, ::1] pairs, double[::1] heights, int n_threads):
     """Merge n clusters down to one.
 
     source: the condensed matrix, as bytes                                              IN, INOUT without `room`
     room: called with a number of distances; returns memory for them, as bytes, where the shrinking triangle goes: of
-        reducible methods the first round's result, as a rule half of the matrix. None: the matrix itself is that memory
+        reducible methods the second pass's result, as a rule less than half of the matrix. None: the matrix itself is that
+        memory
     weights: sizes of the initial clusters, or None for ones
-    scale: 0, or what distances are multiplied by before they are squared (ward, centroid, median)
+    scale_of: called, before anything is merged, with the least and the greatest distance and whether all are finite;
+        returns 0, or what distances are multiplied by before they are squared (ward, centroid, median). What it raises
+        is raised
     pairs: 2 x (n - 1), an observation of each of the two clusters of every merge       OUT
-    heights: n - 1, in the order of merging; of squared distances where `scale` is not 0 OUT
+    heights: n - 1, in the order of merging; of squared distances where the scale is not 0 OUT
     Returns whether all distances remained numbers.
     """
     cdef const char[::1] values = source
@@ -573,26 +705,39 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
     cdef agglomeration w
     cdef void* memory
     cdef ptrdiff_t needed = n
-    w.t.n, w.t.is_double, w.t.values, w.t.scale = n, is_double, <void*>&values[0], scale
+    w.t.n, w.t.is_double, w.t.values = n, is_double, <void*>&values[0]
     w.t.weights = &weights[0] if weights is not None and method == LW_WARD else NULL
     w.item = 8 if is_double else 4
     w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
     w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
-    w.status, w.end, w.in_place, w.filled = DONE, NULL, room is None, False
+    w.status, w.end, w.in_place, w.filled, w.looks = DONE, NULL, room is None, False, False
+    w.t.scale = 1 if LW_SQUARED(w.method) else 0
     memory = _prepare(&w, n, weights)
     w.source = w.t
     try:
-        if LW_REDUCIBLE(w.method):
-            with nogil:
-                team_run(&w.threads, n_threads, _survey, &w)
-            _finish(&w)
-            if _many(&w, _plan_reciprocal(&w)):
-                needed = w.plan.n_new
         if room is None:
             w.end = <char*>&values[0] + values.shape[0]
-        elif needed > 1:
-            matrix = room(needed * (needed - 1) // 2)
+            if not LW_REDUCIBLE(w.method):
+                # Squares are written over what they are of: that must be known to be right before.
+                least, greatest = condensed_extremes(source, n * (n - 1) // 2, is_double=is_double, n_threads=n_threads)
+                w.t.scale = w.source.scale = scale_of(least, greatest, isfinite(least) and isfinite(greatest))
+                with nogil:
+                    team_run(&w.threads, n_threads, _first_pass, &w)
+                _finish(&w)
+        elif not LW_REDUCIBLE(w.method):
+            matrix = room(n * (n - 1) // 2)
             w.end = &matrix[0] + matrix.shape[0]
+        if room is not None or LW_REDUCIBLE(w.method):
+            _look_first(&w, scale_of)
+        if LW_REDUCIBLE(w.method):
+            with nogil:
+                team_run(&w.threads, n_threads, _first_merges, &w)
+            _finish(&w)
+            if _many(&w):
+                needed = n - w.merging.merges
+            if room is not None and needed > 1:
+                matrix = room(needed * (needed - 1) // 2)
+                w.end = &matrix[0] + matrix.shape[0]
         with nogil:
             team_run(&w.threads, n_threads, _run, &w)
         _finish(&w)

@@ -19,6 +19,7 @@
 typedef enum { LW_COMPLETE, LW_AVERAGE, LW_WEIGHTED, LW_WARD, LW_CENTROID, LW_MEDIAN } lw_method;
 
 #define LW_REDUCIBLE(method) ((method) <= LW_WARD)
+#define LW_SQUARED(method) ((method) >= LW_WARD)
 
 #define LW_FORMULA(name, ...)                                                                                          \
     FC_INLINE float name##_f32(float xi, float yi, float xy, float nx, float ny, float ni) {                           \

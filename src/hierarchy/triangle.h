@@ -36,17 +36,43 @@ typedef struct {
     void *distances;   /* n: the distance to it, or, where it is unknown, a lower bound */
 } triangle;
 
-/* How to condense a triangle: which old position goes to each new one, and which pairs merge on the way. */
+/* How to condense a triangle: which old position goes to each new one, and which pairs merge on the way. A cluster keeps
+ * the last position of those it unites, as do the clusters it is made of; so every pair gives up one position. */
 typedef struct {
     ptrdiff_t n_new, n_pairs;
-    int32_t *source;   /* n_new: old positions, ascending; of a merging pair the later one */
-    int32_t *partner;  /* n_new: old position of the earlier one of a pair, or -1 */
-    int32_t *first;    /* n_pairs: old positions of the earlier ones, in the order of the later ones */
-    int32_t *second;   /* n_pairs: old positions of the later ones, ascending */
-    int32_t *position; /* n_pairs: their new positions */
-    void *heights;     /* n_pairs: the distances at which they merge */
+    int32_t *source;   /* n_new: old positions, ascending */
+    uint8_t *kept;     /* a bit for each old position: whether it is a source */
     void *sizes;       /* n_new: sizes after merging */
+    /* By pair, n_pairs: in the order of the positions they end at, those of one cluster so that halves come first. */
+    int32_t *final;    /* old position the cluster ends at */
+    int32_t *first;    /* old positions of the pair: the earlier one, given up */
+    int32_t *second;   /* and the later one */
+    void *heights;     /* the distances at which they merge */
+    void *first_sizes, *second_sizes;
+    int8_t *first_buffer, *second_buffer; /* where a row's own halves are while they merge; -1: in the triangle */
+    int8_t *out_buffer;
 } condense_plan;
+
+/* Where a row's own clusters are while they merge: a tree of MEMBERS_MOST leaves needs no more. */
+enum { MEMBERS_MOST = 32, CONDENSE_BUFFERS = 5 };
+
+/* What values are between, and whether all are finite, as one thread has seen. */
+typedef struct {
+    double least, greatest;
+    int finite;
+    char padding[44]; /* a cache line each */
+} extent;
+
+/* The nearest neighbors that one thread has found, of each position. float or double as in the triangle. */
+typedef struct {
+    void *least;         /* n: the distance to the nearest one to the left */
+    void *least_rows;    /* n, as wide: its position, or -1 */
+    void *bounds;        /* n: what is not nearer than this will not be listed */
+    void *values;        /* n x LISTED: distances */
+    int32_t *ids;        /* n x LISTED: positions */
+    uint8_t *counts;     /* n: how many are listed */
+    uint8_t *last;       /* n: which of a full list is the last */
+} nearby;
 
 /* What one thread found in one run of positions: the least distance, the first position that has it (-1: none). */
 typedef struct {
@@ -61,12 +87,12 @@ FC_INLINE void prefer_nearest(nearest_found *best, double distance, ptrdiff_t po
     }
 }
 
-/* The first pair whose later half is to the right of old position b: pairs [that, n_pairs) are, those before not. */
+/* The first pair that ends to the right of old position b: pairs [that, n_pairs) do, those before not. */
 static inline ptrdiff_t pairs_behind(const condense_plan *plan, ptrdiff_t b) {
     ptrdiff_t low = 0, high = plan->n_pairs;
     while (low < high) {
         const ptrdiff_t middle = (low + high) / 2;
-        if (plan->second[middle] > b) {
+        if (plan->final[middle] > b) {
             high = middle;
         } else {
             low = middle + 1;
@@ -84,18 +110,25 @@ enum { COLUMN_AHEAD = 40, GATHER_AHEAD = 8 };
 enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
 enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 
+/* Neighbors on a list (benchmarks/bench_hierarchy.py). */
+enum { LISTED = 4 };
+enum { SETTLED_RUNS = 256 }; /* runs of a row whose least distances are remembered */
+
 #define real float
 #define vec vf
 #define VEC(name) vf_##name
 #define VEC_LANES VF_LANES
+#define VEC_PARTS (2 * VEC_LANES > LISTED ? 2 * VEC_LANES : LISTED)
 #define index int32_t
 #define LW_TYPED(name) name##_f32
 #define TYPED(name) name##_f32
+#include "neighbors_typed.h"
 #include "triangle_typed.h"
 #undef real
 #undef vec
 #undef VEC
 #undef VEC_LANES
+#undef VEC_PARTS
 #undef index
 #undef LW_TYPED
 #undef TYPED
@@ -104,14 +137,17 @@ enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 #define vec vd
 #define VEC(name) vd_##name
 #define VEC_LANES VD_LANES
+#define VEC_PARTS (2 * VEC_LANES > LISTED ? 2 * VEC_LANES : LISTED)
 #define index int64_t
 #define LW_TYPED(name) name##_f64
 #define TYPED(name) name##_f64
+#include "neighbors_typed.h"
 #include "triangle_typed.h"
 #undef real
 #undef vec
 #undef VEC
 #undef VEC_LANES
+#undef VEC_PARTS
 #undef index
 #undef LW_TYPED
 #undef TYPED
@@ -136,12 +172,29 @@ static inline void triangle_set_real(const triangle *t, void *array, ptrdiff_t i
     }
 }
 
-static inline void load_row(const triangle *t, const triangle *from, ptrdiff_t row, void *scratch) {
-    TRIANGLE_DISPATCH(t->is_double, load_row, t, from, row, scratch);
+/* As the formula wants it. */
+static inline double triangle_taken(const triangle *t, ptrdiff_t i, ptrdiff_t j) {
+    const ptrdiff_t at = triangle_offset(t->n, i) + j;
+    return t->is_double ? taken_f64(t, ((const double *)t->values)[at], i, j)
+                        : (double)taken_f32(t, ((const float *)t->values)[at], i, j);
 }
 
-static inline void row_nearest(const triangle *t, ptrdiff_t row, void *scratch, void *column_least, void *column_rows) {
-    TRIANGLE_DISPATCH(t->is_double, row_nearest, t, row, scratch, column_least, column_rows);
+static inline void settle_row(const triangle *t, ptrdiff_t row, const void *from, void *to, const nearby *lists,
+                              extent *seen) {
+    TRIANGLE_DISPATCH(t->is_double, settle_row, t, row, from, to, lists, seen);
+}
+
+static inline void clear_lists(const triangle *t, const nearby *lists) {
+    TRIANGLE_DISPATCH(t->is_double, clear_lists, lists, t->n);
+}
+
+static inline void share_bounds(const triangle *t, const nearby *lists, ptrdiff_t parts, ptrdiff_t start,
+                                ptrdiff_t stop) {
+    TRIANGLE_DISPATCH(t->is_double, share_bounds, lists, parts, start, stop);
+}
+
+static inline void join_lists(const triangle *t, const nearby *lists, ptrdiff_t parts) {
+    TRIANGLE_DISPATCH(t->is_double, join_lists, t, lists, parts);
 }
 
 static inline void gather_earlier(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
@@ -152,15 +205,6 @@ static inline void gather_earlier(const triangle *t, const condense_plan *plan, 
 static inline void condense_row(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
                                 const void *above, void *scratch, void *out) {
     TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, above, scratch, out);
-}
-
-static inline void columns_nearest(const triangle *t, ptrdiff_t parts, const void *column_least,
-                                   const void *column_rows) {
-    TRIANGLE_DISPATCH(t->is_double, columns_nearest, t, parts, column_least, column_rows);
-}
-
-static inline void clear_columns(const triangle *t, void *column_least, void *column_rows) {
-    TRIANGLE_DISPATCH(t->is_double, clear_columns, t, column_least, column_rows);
 }
 
 static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
@@ -185,6 +229,6 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
 }
 
 /* Bytes of a thread's scratch, for all that takes one. */
-static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * 6 * sizeof(double); }
+static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * (CONDENSE_BUFFERS + 7) * sizeof(double); }
 
 #endif

@@ -11,22 +11,31 @@ static inline ptrdiff_t TYPED(first_at_most)(const real *restrict values, real v
     return z;
 }
 
+/* The least of `count` values, those that are NaN left out; lanes[]: the least of disjoint parts of them so far. */
+FC_INLINE real TYPED(least_value)(const real *values, ptrdiff_t count, real *lanes) {
+    real both[VEC_LANES], least = INFINITY;
+    vec low = VEC(set1)((real)INFINITY), next = low;
+    ptrdiff_t i = 0;
+    for (; i + 2 * VEC_LANES <= count; i += 2 * VEC_LANES) {
+        low = VEC(min)(VEC(load)(values + i), low); /* in this order NaN is left out */
+        next = VEC(min)(VEC(load)(values + i + VEC_LANES), next);
+    }
+    for (; i < count; i++) least = values[i] < least ? values[i] : least;
+    VEC(store)(lanes, VEC(min)(low, VEC(load)(lanes)));
+    VEC(store)(lanes + VEC_LANES, VEC(min)(next, VEC(load)(lanes + VEC_LANES)));
+    VEC(store)(both, VEC(min)(low, next));
+    for (int l = 0; l < VEC_LANES; l++) least = both[l] < least ? both[l] : least;
+    return least;
+}
+
 /* The least of values[start..stop), and the first position that has it; -1 if the run is empty. */
 static inline nearest_found TYPED(least_of)(const real *values, ptrdiff_t start, ptrdiff_t stop) {
     nearest_found best = {INFINITY, start < stop ? start : -1};
-    real least = INFINITY;
+    real least = INFINITY, lanes[VEC_PARTS];
+    for (int l = 0; l < VEC_PARTS; l++) lanes[l] = INFINITY;
     for (ptrdiff_t run = start; run < stop; run += NEAREST_RUN) {
-        const ptrdiff_t end = stop - run < NEAREST_RUN ? stop : run + NEAREST_RUN;
-        real lanes[VEC_LANES], run_least = INFINITY;
-        vec low = VEC(set1)((real)INFINITY), next = low;
-        ptrdiff_t i = run;
-        for (; i + 2 * VEC_LANES <= end; i += 2 * VEC_LANES) {
-            low = VEC(min)(VEC(load)(values + i), low); /* in this order NaN is left out */
-            next = VEC(min)(VEC(load)(values + i + VEC_LANES), next);
-        }
-        for (; i < end; i++) run_least = values[i] < run_least ? values[i] : run_least;
-        VEC(store)(lanes, VEC(min)(low, next));
-        for (int l = 0; l < VEC_LANES; l++) run_least = lanes[l] < run_least ? lanes[l] : run_least;
+        const real run_least =
+            TYPED(least_value)(values + run, stop - run < NEAREST_RUN ? stop - run : NEAREST_RUN, lanes);
         if (run_least < least) {
             least = run_least;
             best.position = run;
@@ -52,106 +61,126 @@ FC_INLINE real TYPED(taken)(const triangle *t, real value, ptrdiff_t i, ptrdiff_
     return (real)(scaled * scaled * (2 * (own * (other / (own + other)))));
 }
 
-/* What can be indexed with column numbers from `start` on for the values of a row: the row itself, or a copy of them in
- * `scratch` (n) if they are not stored as they are wanted. */
-static inline const real *TYPED(taken_row)(const triangle *t, ptrdiff_t row, ptrdiff_t start, real *restrict scratch) {
-    const real *restrict values = (const real *)t->values + triangle_offset(t->n, row);
+/* What can be indexed with column numbers of [start, stop) for the values of a row: these themselves, or a copy in
+ * `scratch` (that many) if they are not stored as they are wanted. */
+static inline const real *TYPED(taken_run)(const triangle *t, ptrdiff_t row, const real *restrict values,
+                                           ptrdiff_t start, ptrdiff_t stop, real *restrict scratch) {
     if (t->scale == 0) return values;
     if (t->weights) {
-        for (ptrdiff_t j = start; j < t->n; j++) scratch[j] = TYPED(taken)(t, values[j], row, j);
+        for (ptrdiff_t j = start; j < stop; j++) scratch[j - start] = TYPED(taken)(t, values[j], row, j);
     } else {
         const real factor = (real)t->scale;
-        for (ptrdiff_t j = start; j < t->n; j++) scratch[j] = (values[j] * factor) * (values[j] * factor);
+        for (ptrdiff_t j = start; j < stop; j++) scratch[j - start] = (values[j] * factor) * (values[j] * factor);
     }
-    return scratch;
+    return scratch - start;
 }
 
-/* Row `row` of the triangle `from` into t, of the same size, which may be the same memory. */
-static inline void TYPED(load_row)(const triangle *t, const triangle *from, ptrdiff_t row, void *scratch) {
-    const ptrdiff_t n = t->n;
-    const real *values = TYPED(taken_row)(from, row, row + 1, (real *)scratch) + row + 1;
-    real *to = (real *)t->values + triangle_offset(n, row) + row + 1;
-    if (to != values) memcpy(to, values, (size_t)(n - 1 - row) * sizeof(real));
+/* Let `seen` know of `count` values. */
+static inline void TYPED(see)(extent *seen, const real *values, ptrdiff_t count) {
+    real lanes[VEC_LANES], least = INFINITY, greatest = -INFINITY, doubt = 0;
+    vec low = VEC(set1)(least), high = VEC(set1)(greatest), doubts = VEC(set1)(0);
+    ptrdiff_t i = 0;
+    for (; i + VEC_LANES <= count; i += VEC_LANES) {
+        const vec value = VEC(load)(values + i);
+        low = VEC(min)(value, low);
+        high = VEC(max)(value, high);
+        doubts = VEC(add)(doubts, VEC(sub)(value, value)); /* 0, or NaN from one that is not finite on */
+    }
+    for (; i < count; i++) {
+        least = values[i] < least ? values[i] : least;
+        greatest = values[i] > greatest ? values[i] : greatest;
+        doubt += values[i] - values[i];
+    }
+    VEC(store)(lanes, low);
+    for (int l = 0; l < VEC_LANES; l++) least = lanes[l] < least ? lanes[l] : least;
+    VEC(store)(lanes, high);
+    for (int l = 0; l < VEC_LANES; l++) greatest = lanes[l] > greatest ? lanes[l] : greatest;
+    VEC(store)(lanes, doubts);
+    for (int l = 0; l < VEC_LANES; l++) doubt += lanes[l];
+    seen->least = least < seen->least ? least : seen->least;
+    seen->greatest = greatest > seen->greatest ? greatest : seen->greatest;
+    seen->finite &= doubt == 0;
 }
 
-/* The nearest to the right of `row` to nearest[] and distances[]; and, unless column_least is NULL, the row offered to
- * all columns to its right as their nearest to the left. Rows must come in descending order. */
-static inline void TYPED(row_nearest)(const triangle *t, ptrdiff_t row, void *scratch, void *column_least,
-                                      void *column_rows) {
+/* Row `row` of a triangle of n, whose values [row + 1, n) are `from`, stored as t says: to `to`, unless that is NULL or
+ * where they are; its nearest to the right to nearest[] and distances[] of t. With `lists`, not NULL, its nearest ones go
+ * onto its own list, and it is offered to all columns to its right. `seen`, not NULL, is told of what is stored. Rows must
+ * come in descending order. */
+static inline void TYPED(settle_row)(const triangle *t, ptrdiff_t row, const void *from, void *to,
+                                     const nearby *lists, extent *seen) {
     const ptrdiff_t n = t->n;
-    const real *restrict values = TYPED(taken_row)(t, row, row + 1, (real *)scratch);
-    const nearest_found best = TYPED(least_of)(values, row + 1, n);
-    t->nearest[row] = best.position < 0 ? NEAREST_NONE : (int32_t)best.position;
-    ((real *)t->distances)[row] = best.position < 0 ? (real)INFINITY : (real)best.distance;
-    if (column_least) {
-        real *restrict least = (real *)column_least;
-        index *restrict rows = (index *)column_rows;
-        const index own = (index)row;
-        for (ptrdiff_t j = row + 1; j < n; j++) {
-            const int nearer = values[j] <= least[j];
-            least[j] = nearer ? values[j] : least[j];
-            rows[j] = nearer ? own : rows[j];
+    const real *stored = (const real *)from - row - 1;
+    real *place = to ? (real *)to - row - 1 : NULL, scratch[NEAREST_RUN], least = INFINITY;
+    real lanes[VEC_PARTS], leasts[SETTLED_RUNS];
+    for (int l = 0; l < VEC_PARTS; l++) lanes[l] = INFINITY;
+    ptrdiff_t best = row + 1;
+    for (ptrdiff_t run = row + 1, end; run < n; run = end) {
+        end = n - run < NEAREST_RUN ? n : run + NEAREST_RUN;
+        if (seen) TYPED(see)(seen, stored + run, end - run);
+        const real *values = TYPED(taken_run)(t, row, stored, run, end, scratch);
+        const real run_least = TYPED(least_value)(values + run, end - run, lanes);
+        if (run_least < least) {
+            least = run_least;
+            best = run;
+        }
+        if (place && place + run != values + run) {
+            memcpy(place + run, values + run, (size_t)(end - run) * sizeof(real));
+        }
+        if (lists) {
+            leasts[(run - row - 1) / NEAREST_RUN % SETTLED_RUNS] = run_least;
+            TYPED(offer_run)(lists, values, row, run, end);
         }
     }
-}
-
-static inline void TYPED(clear_columns)(const triangle *t, void *column_least, void *column_rows) {
-    for (ptrdiff_t j = 0; j < t->n; j++) {
-        ((real *)column_least)[j] = INFINITY;
-        ((index *)column_rows)[j] = -1;
+    /* From here on: what has been written may have been written over what was stored. */
+    const real most = TYPED(bound_of)(lanes, VEC_PARTS);
+    for (ptrdiff_t run = row + 1, end; lists && run < n; run = end) {
+        end = n - run < NEAREST_RUN ? n : run + NEAREST_RUN;
+        const ptrdiff_t number = (run - row - 1) / NEAREST_RUN;
+        /* Of very long rows not all are known any more. */
+        if (n - row <= SETTLED_RUNS * NEAREST_RUN && leasts[number % SETTLED_RUNS] > most) continue;
+        const real *values = place ? place : TYPED(taken_run)(t, row, stored, run, end, scratch);
+        TYPED(list_run)(lists, values, row, run, end, most);
     }
-}
-
-/* The nearest to the left, found by `parts` threads (n apart), joined with the nearest to the right. */
-static inline void TYPED(columns_nearest)(const triangle *t, ptrdiff_t parts, const void *column_least,
-                                          const void *column_rows) {
-    const ptrdiff_t n = t->n;
-    for (ptrdiff_t j = 0; j < n; j++) {
-        real least = INFINITY;
-        index row = -1;
-        for (ptrdiff_t part = 0; part < parts; part++) {
-            const real candidate = ((const real *)column_least)[part * n + j];
-            const index candidate_row = ((const index *)column_rows)[part * n + j];
-            if (candidate_row >= 0 && (row < 0 || candidate < least || (candidate == least && candidate_row < row))) {
-                least = candidate;
-                row = candidate_row;
-            }
-        }
-        if (row >= 0 && (t->nearest[j] < 0 || least <= ((real *)t->distances)[j])) {
-            t->nearest[j] = (int32_t)row;
-            ((real *)t->distances)[j] = least;
-        }
+    t->nearest[row] = NEAREST_NONE;
+    if (best < n) {
+        const ptrdiff_t end = n - best < NEAREST_RUN ? n : best + NEAREST_RUN;
+        const real *values = place ? place : TYPED(taken_run)(t, row, stored, best, end, scratch);
+        ptrdiff_t position = TYPED(first_at_most)(values, least, best, end);
+        if (position == end) position = row + 1; /* nothing but NaN */
+        t->nearest[row] = (int32_t)position;
+        least = place ? place[position] : TYPED(taken)(t, stored[position], row, position);
     }
+    ((real *)t->distances)[row] = least;
 }
 
-#define CONDENSE_OWN_PAIR(formula, t, a, b, row_a, row_b, height, out)                                                 \
+/* A merge of a row's own cluster, over all columns to its right and over `count` to its left. */
+#define CONDENSE_OWN(formula, t, b, x, y, xy, nx, ny, to, count, earlier, left_x, left_y, left_to)                     \
     do {                                                                                                               \
-        const real *restrict sizes_ = (const real *)(t)->sizes;                                                        \
-        const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
-        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) {                                                              \
-            (out)[j_] = formula((row_a)[j_], (row_b)[j_], height, size_a_, size_b_, sizes_[j_]);                       \
+        const real *sizes_ = (const real *)(t)->sizes;                                                                 \
+        _Pragma("GCC ivdep")                                                                                           \
+        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], xy, nx, ny, sizes_[j_]);  \
+        _Pragma("GCC ivdep")                                                                                           \
+        for (ptrdiff_t k_ = 0; k_ < (count); k_++) {                                                                   \
+            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], xy, nx, ny, sizes_[(earlier)[k_]]);                    \
         }                                                                                                              \
     } while (0)
 
-#define CONDENSE_EARLIER_PAIR(formula, t, a, b, height, count, earlier, to_a, to_b)                                    \
+/* The merges of a row's columns, in order. */
+#define CONDENSE_COLUMNS(formula, plan, begin, own_size, values)                                                       \
     do {                                                                                                               \
-        const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
-        for (ptrdiff_t q_ = 0; q_ < (count); q_++) {                                                                   \
-            (to_b)[q_] = formula((to_a)[q_], (to_b)[q_], height, size_a_, size_b_, sizes_[(earlier)[q_]]);             \
+        const real *heights_ = (const real *)(plan)->heights, *first_sizes_ = (const real *)(plan)->first_sizes;       \
+        const real *second_sizes_ = (const real *)(plan)->second_sizes;                                                \
+        for (ptrdiff_t q_ = begin; q_ < (plan)->n_pairs; q_++) {                                                       \
+            real *second_ = (values) + (plan)->second[q_];                                                             \
+            *second_ = formula((values)[(plan)->first[q_]], *second_, heights_[q_], first_sizes_[q_],                  \
+                               second_sizes_[q_], own_size);                                                           \
+            KEEP_SCALAR;                                                                                               \
         }                                                                                                              \
     } while (0)
 
-#define CONDENSE_COLUMNS(formula, count, to_first, to_second, heights, first_sizes, second_sizes, own)                 \
-    do {                                                                                                               \
-        for (ptrdiff_t q_ = 0; q_ < (count); q_++) {                                                                   \
-            (to_second)[q_] = formula((to_first)[q_], (to_second)[q_], (heights)[q_], (first_sizes)[q_],               \
-                                      (second_sizes)[q_], own);                                                        \
-        }                                                                                                              \
-    } while (0)
-
-/* What the new rows [start, stop) of a condensed triangle need from the rows of earlier halves above them, for pairs
- * [begin, end): to[(row - start) * n_pairs + pair], where the earlier half is to the left of the row. The rows of a
- * block read next to each other there: whole cache lines, while one row would take one value from each. */
+/* What the new rows [start, stop) of a condensed triangle need from the rows above them of positions that are given up,
+ * those of the pairs [begin, end): to[(row - start) * n_pairs + pair], where that position is to the left of the row. The
+ * rows of a block read next to each other there: whole cache lines, while one row would take one value from each. */
 static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
                                          ptrdiff_t begin, ptrdiff_t end, void *to) {
     const ptrdiff_t n = t->n, low = plan->source[start], high = plan->source[stop - 1], ld = plan->n_pairs;
@@ -175,70 +204,109 @@ static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan 
     }
 }
 
+/* Of a row of the old triangle, `values`, what stays in new row `row`: to out[row + 1 .. n_new). */
+static inline void TYPED(keep_columns)(const condense_plan *plan, ptrdiff_t row, const real *restrict values,
+                                       real *restrict out) {
+    const int32_t *restrict source = plan->source;
+    const ptrdiff_t n_new = plan->n_new;
+    ptrdiff_t v = row + 1;
+#ifdef VF_COMPRESSES
+    ptrdiff_t j = (source[row] + VEC_LANES) / VEC_LANES * VEC_LANES;
+    while (v < n_new && source[v] < j) {
+        out[v] = values[source[v]];
+        v++;
+    }
+    /* There are as many old columns left as new ones, at least: whole vectors can be read, and written. */
+    for (; v + VEC_LANES <= n_new; j += VEC_LANES) v += VEC(store_bits)(out + v, VEC(load)(values + j), plan->kept, j);
+#endif
+    for (; v < n_new; v++) {
+        out[v] = values[source[v]];
+        KEEP_SCALAR;
+    }
+}
+
+/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b. */
+static inline void TYPED(gather_left)(const triangle *t, ptrdiff_t a, const int32_t *restrict earlier, ptrdiff_t count,
+                                      real *restrict to) {
+    const real *values = (const real *)t->values;
+    const ptrdiff_t n = t->n;
+    for (ptrdiff_t k = 0; k < count; k++) {
+        const ptrdiff_t next = k + COLUMN_AHEAD < count ? earlier[k + COLUMN_AHEAD] : a;
+        if (next < a) PREFETCH(values + triangle_offset(n, next) + a);
+        const ptrdiff_t e = earlier[k], least = e < a ? e : a, most = e < a ? a : e;
+        to[k] = TYPED(taken)(t, values[triangle_offset(n, least) + most], least, most);
+        KEEP_SCALAR;
+    }
+}
+
+/* One of the two clusters of a merge of a row's own: its distances to the right, and `left`, to the left. */
+typedef struct {
+    const real *right, *left;
+} TYPED(half);
+
 /* New row `row` of a condensed triangle, from the old one, to out[0..n_new - 1 - row). `above`: this row's part of what
  * gather_earlier has found, by pair. scratch: condense_scratch_bytes.
  *
- * First the row's own pair merges, over all old columns to the right; then the columns of merging pairs do. The later
- * half of such a pair is to the right of this row; the earlier half may be to the left.
+ * First the row's own cluster is made of the positions it unites, over all old columns to its right, and over those to
+ * its left that will unite with one to its right; then these columns unite, each into the last of its cluster.
  */
 static inline void TYPED(condense_row)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
                                        const void *above, void *scratch, void *out_row) {
-    const ptrdiff_t n = t->n, n_new = plan->n_new, b = plan->source[row], a = plan->partner[row];
-    const real *values = (const real *)t->values, *sizes = (const real *)t->sizes;
-    real *to_first = (real *)scratch, *to_second = to_first + n, *first_sizes = to_second + n, *own = first_sizes + n;
-    real *copy = own + n, *copy_a = copy + n;
-    const real *right = TYPED(taken_row)(t, b, b + 1, copy);
-    const int32_t *restrict source = plan->source;
-    real *restrict out = (real *)out_row - row - 1;
-    const ptrdiff_t low = pairs_behind(plan, b), pairs = plan->n_pairs - low;
-    const int32_t *first = plan->first + low, *second = plan->second + low, *position = plan->position + low;
-    const real *heights = (const real *)plan->heights + low, *known = (const real *)above + low;
-    real height = 0;
-    if (a >= 0) {
-        const real *row_a = TYPED(taken_row)(t, a, b + 1, copy_a);
-        height = ((const real *)plan->heights)[low - 1]; /* this row's own pair is the last that is not to the right */
-        LW_DISPATCH(method, CONDENSE_OWN_PAIR, t, a, b, row_a, right, height, own)
-        right = own;
+    const ptrdiff_t n = t->n, b = plan->source[row], begin = pairs_behind(plan, b), own = pairs_behind(plan, b - 1);
+    const real *stored = (const real *)t->values, *known = (const real *)above;
+    real *buffers[CONDENSE_BUFFERS], *left_buffers[CONDENSE_BUFFERS], *leaf_right[2], *leaf_left[2];
+    real *memory = (real *)scratch;
+    for (int i = 0; i < CONDENSE_BUFFERS; i++) buffers[i] = memory + i * n;
+    memory += CONDENSE_BUFFERS * n;
+    for (int i = 0; i < 2; i++) leaf_right[i] = memory + i * n;
+    memory += 2 * n;
+    int32_t *earlier = (int32_t *)memory; /* as far as b, which is all that is to the left */
+    real *of_b = memory + n;
+    leaf_left[0] = memory + 2 * n;
+    leaf_left[1] = memory + 3 * n;
+    for (int i = 0; i < CONDENSE_BUFFERS; i++) left_buffers[i] = i ? buffers[i] : memory + 4 * n;
+    ptrdiff_t count = 0;
+    for (ptrdiff_t q = begin; q < plan->n_pairs; q++) {
+        earlier[count] = plan->first[q];
+        of_b[count] = known[q];
+        count += plan->first[q] < b;
     }
-    for (ptrdiff_t v = row + 1; v < n_new; v++) {
-        out[v] = right[source[v]];
-        KEEP_SCALAR;
-    }
-    if (!pairs) return;
-    for (ptrdiff_t q = 0; q < pairs; q++) {
-        const real *from = first[q] > b ? right + first[q] : known + q;
-        to_first[q] = *from;
-        KEEP_SCALAR;
-    }
-    if (a >= 0) {
-        /* The earlier halves to the left of b have not met this row's own pair yet. */
-        int32_t *earlier = (int32_t *)first_sizes, *which = (int32_t *)copy; /* `copy` has been read, and `own` */
-        real *to_a = to_second, *to_b = own;
-        ptrdiff_t count = 0;
-        for (ptrdiff_t q = 0; q < pairs; q++) {
-            which[count] = (int32_t)q;
-            count += first[q] < b;
+    real *row_values = buffers[0], *left = of_b;
+    for (ptrdiff_t q = own; q < begin; q++) {
+        TYPED(half) halves[2];
+        for (int side = 0; side < 2; side++) {
+            const int from = side ? plan->second_buffer[q] : plan->first_buffer[q];
+            const ptrdiff_t leaf = side ? plan->second[q] : plan->first[q];
+            if (from >= 0) {
+                halves[side].right = buffers[from];
+                halves[side].left = left_buffers[from];
+                continue;
+            }
+            const real *leaf_row = stored + triangle_offset(n, leaf);
+            halves[side].right = t->scale == 0 ? leaf_row
+                                               : TYPED(taken_run)(t, leaf, leaf_row, b + 1, n, leaf_right[side]);
+            halves[side].left = of_b;
+            if (leaf != b) {
+                TYPED(gather_left)(t, leaf, earlier, count, leaf_left[side]);
+                halves[side].left = leaf_left[side];
+            }
         }
-        for (ptrdiff_t k = 0; k < count; k++) {
-            const ptrdiff_t e = first[which[k]], least = e < a ? e : a, most = e < a ? a : e;
-            earlier[k] = (int32_t)e;
-            to_b[k] = to_first[which[k]];
-            to_a[k] = TYPED(taken)(t, values[triangle_offset(n, least) + most], least, most);
-            KEEP_SCALAR;
+        real *to = buffers[plan->out_buffer[q]];
+        left = left_buffers[plan->out_buffer[q]];
+        LW_DISPATCH(method, CONDENSE_OWN, t, b, halves[0].right, halves[1].right, ((const real *)plan->heights)[q],
+                    ((const real *)plan->first_sizes)[q], ((const real *)plan->second_sizes)[q], to, count, earlier,
+                    halves[0].left, halves[1].left, left)
+    }
+    if (own == begin) {
+        const real *only = TYPED(taken_run)(t, b, stored + triangle_offset(n, b), b + 1, n, row_values + b + 1);
+        if (only != row_values) {
+            memcpy(row_values + b + 1, only + b + 1, (size_t)(n - b - 1) * sizeof(real));
         }
-        LW_DISPATCH(method, CONDENSE_EARLIER_PAIR, t, a, b, height, count, earlier, to_a, to_b)
-        for (ptrdiff_t k = 0; k < count; k++) to_first[which[k]] = to_b[k];
     }
-    real *second_sizes = own;
-    for (ptrdiff_t q = 0; q < pairs; q++) {
-        to_second[q] = out[position[q]];
-        first_sizes[q] = sizes[first[q]];
-        second_sizes[q] = sizes[second[q]];
-        KEEP_SCALAR;
-    }
+    for (ptrdiff_t k = 0; k < count; k++) row_values[earlier[k]] = left[k];
     const real own_size = ((const real *)plan->sizes)[row];
-    LW_DISPATCH(method, CONDENSE_COLUMNS, pairs, to_first, to_second, heights, first_sizes, second_sizes, own_size)
-    for (ptrdiff_t q = 0; q < pairs; q++) out[position[q]] = to_second[q];
+    LW_DISPATCH(method, CONDENSE_COLUMNS, plan, begin, own_size, row_values)
+    TYPED(keep_columns)(plan, row, row_values, (real *)out_row - row - 1);
 }
 
 /* The nearest of the clusters at [start, stop) to x, itself left out. */
