@@ -97,7 +97,7 @@ typedef struct {
 } ball_member;
 
 enum {
-    BALL_SAMPLE = 128,       /* rows that tell whether others fall apart */
+    BALL_SAMPLE = 64,        /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
     BALL_DIGIT = 10,         /* bits; two such digits of a distance are sorted by */
