@@ -17,13 +17,13 @@ _BOX_LEAST_POINTS = 1024
 _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
 _BOX_MANY_POINTS = 2**15
-_BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_MOST_COLUMNS and more
+_BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 5120}
-_BOX_MOST_COLUMNS = 6
-_BOX_MOST_COLUMNS_OF_FEW_CENTERS = 8
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 1280}
+_BOX_WIDE = 6
+_BOX_MOST_COLUMNS = 8
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_COLUMNS_OF_FEW_CENTERS = 4
@@ -44,9 +44,7 @@ _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
 _BALL_WIDE = 10  # columns; of fewer, few points a center are too few
-_BALL_LEAST_POINTS_OF_NARROW = 4096
-_BALL_NARROW = 7  # columns, of which boxes, where they pay, do as well with a few centers
-_BALL_LEAST_CENTERS_OF_NARROW = 64
+_BALL_LEAST_CENTERS_BESIDE_BOXES = 64  # boxes, where they pay, do as well with a few centers
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
 _BALL_LEAST_POINTS_A_CENTER_OF_WIDE = 16
 _BALL_SOME_POINTS_A_CENTER = 96  # where bounds pay
@@ -83,10 +81,10 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them."""
     n, p = points.shape
-    if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS_OF_FEW_CENTERS:
+    if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
-    if n >= (_BOX_MANY_POINTS if p < _BOX_MOST_COLUMNS else _BOX_MANY_POINTS_OF_WIDE):
-        return p <= _BOX_MOST_COLUMNS or k <= _BOX_FEWEST_CENTERS
+    if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
+        return True
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
     if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p == _BOX_COLUMNS_OF_FEW_CENTERS:
@@ -104,10 +102,10 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
     enough = _BALL_LEAST_POINTS_A_CENTER_OF_WIDE if wide else _BALL_LEAST_POINTS_A_CENTER
     if bounds_pay:
         enough = _BALL_SOME_POINTS_A_CENTER if p < _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
-    least = _BALL_LEAST_CENTERS_OF_NARROW if boxes_pay and p <= _BALL_NARROW else _BALL_LEAST_CENTERS
+    least = _BALL_LEAST_CENTERS_BESIDE_BOXES if boxes_pay else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
-        and (_BALL_LEAST_POINTS_OF_NARROW if p <= _BALL_NARROW else _BALL_LEAST_POINTS) <= n < 2**32
+        and _BALL_LEAST_POINTS <= n < 2**32
         and least <= k <= n // enough
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES

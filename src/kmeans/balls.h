@@ -97,7 +97,7 @@ typedef struct {
 } ball_member;
 
 enum {
-    BALL_SAMPLE = 128,       /* rows that tell whether others fall apart */
+    BALL_SAMPLE = 64,        /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
     BALL_DIGIT = 10,         /* bits; two such digits of a distance are sorted by */
@@ -250,16 +250,23 @@ static inline ptrdiff_t ball_cut(const matrix *points, uint32_t *order, ptrdiff_
     return n_balls;
 }
 
-/* How many of rows [start, stop) have each of k labels. */
-static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k, ptrdiff_t *counts) {
-    memset(counts, 0, (size_t)k * sizeof(ptrdiff_t));
-    for (ptrdiff_t at = start; at < stop; at++) counts[labels[at]]++;
+/* The i-th of a sample of rows, one of every `step`, at varying places: rows may repeat in some order of their own. */
+static inline ptrdiff_t ball_sampled(ptrdiff_t i, ptrdiff_t step) {
+    return i * step + (ptrdiff_t)((uint64_t)((uint32_t)i * 0x9E3779B1u) * (uint64_t)step >> 32);
 }
 
-/* Writes rows [start, stop) whose labels are wanted to the places of these, which move on. */
-static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, const uint8_t *wanted,
-                              ptrdiff_t *places, uint32_t *order) {
-    for (ptrdiff_t at = start; at < stop; at++) {
+/* How many of the sampled rows [start, stop) have each of k labels. */
+static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t k,
+                              ptrdiff_t *counts) {
+    memset(counts, 0, (size_t)k * sizeof(ptrdiff_t));
+    for (ptrdiff_t i = start; i < stop; i++) counts[labels[ball_sampled(i, step)]]++;
+}
+
+/* Writes the sampled rows [start, stop) whose labels are wanted to the places of these, which move on. */
+static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
+                              const uint8_t *wanted, ptrdiff_t *places, uint32_t *order) {
+    for (ptrdiff_t i = start; i < stop; i++) {
+        const ptrdiff_t at = ball_sampled(i, step);
         if (wanted[labels[at]]) order[places[labels[at]]++] = (uint32_t)at;
     }
 }

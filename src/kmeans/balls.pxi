@@ -32,9 +32,10 @@ cdef extern from "kmeans/balls.h" nogil:
         char* met
     ctypedef struct ball_member:
         pass
-    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t k, ptrdiff_t* counts) noexcept
-    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, const uint8_t* wanted, ptrdiff_t* places,
-                    uint32_t* order) noexcept
+    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t k,
+                    ptrdiff_t* counts) noexcept
+    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const uint8_t* wanted,
+                    ptrdiff_t* places, uint32_t* order) noexcept
     ptrdiff_t ball_cut(const matrix* points, uint32_t* order, ptrdiff_t count, ball_member* members, double* means,
                        int32_t* sizes) noexcept
     ptrdiff_t ball_lanes(ptrdiff_t rows) noexcept
@@ -61,8 +62,9 @@ cdef enum:
 cdef enum:
     BALL_TASKS = 64         # at most: units of work and of partial sums
     BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
-    BALL_TRIAL = 16         # one row of so many, or a center's, tells whether balls pay
-    BALL_MOST_TRIAL = 8192  # rows, about
+    BALL_TRIAL = 16         # one label of so many, or one at least, tells whether balls pay
+    BALL_MOST_TRIAL = 4096  # rows, about
+    BALL_TRIAL_ROWS = 1024  # of one label, about, where it has more: their balls are hardly larger than those of all
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
     BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
     BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
@@ -125,10 +127,14 @@ cdef class BallSearch(PlainSearch):
     def __dealloc__(self):
         scratch_free(self.ball_workers)
 
-    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted, bint whole) except -1:
-        """Cut the rows of the wanted labels into balls; `whole`: with memory for all that is kept of them."""
-        cdef ptrdiff_t n = self.points.n_rows, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
+    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted, ptrdiff_t step, bint whole) except -1:
+        """Cut one row of every `step` of the wanted labels into balls; `whole`: with memory for all that is kept of them.
+
+        Without it they are few, and one thread cuts them: to wake others up, again and again, takes longer.
+        """
+        cdef ptrdiff_t n = self.points.n_rows // step, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
         cdef ptrdiff_t blocks = BALL_BLOCKS * (1 + n // BALL_LOOK), rows = 0, most = 1, size, ball
+        cdef int n_threads = self.n_threads if whole else 1
         cdef ptrdiff_t[::1] places = np.empty(blocks * k, dtype=np.intp), begins, found, starts, lanes
         cdef uint32_t[::1] order
         cdef int32_t[::1] sizes
@@ -136,8 +142,8 @@ cdef class BallSearch(PlainSearch):
         for first in range(0, blocks, BALL_BLOCKS):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
-                for block in prange(first, last, num_threads=self.n_threads, schedule="static"):
-                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, k, &places[block * k])
+                for block in prange(first, last, num_threads=n_threads, schedule="static"):
+                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, step, k, &places[block * k])
             PyErr_CheckSignals()
         # Rows of one label in pieces, so that there is work for all threads and no piece takes long.
         begins = np.empty(k + n // BALL_PIECE + 1, dtype=np.intp)
@@ -158,18 +164,18 @@ cdef class BallSearch(PlainSearch):
         for first in range(0, blocks, BALL_BLOCKS):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
-                for block in prange(first, last, num_threads=self.n_threads, schedule="static"):
-                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, &wanted[0],
+                for block in prange(first, last, num_threads=n_threads, schedule="static"):
+                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, step, &wanted[0],
                                &places[block * k], &order[0])
             PyErr_CheckSignals()
         found = np.empty(max(1, pieces), dtype=np.intp)
         cdef size_t members_size = padded(2 * most * sizeof(ball_member))
-        cdef uint8_t[::1] members = np.empty(members_size * self.n_threads, dtype=np.uint8)
-        a_slice = slice_chunks(BALL_CUT_WORK * self.p, max(1, rows // max(1, pieces)), 0, self.n_threads)
+        cdef uint8_t[::1] members = np.empty(members_size * n_threads, dtype=np.uint8)
+        a_slice = slice_chunks(BALL_CUT_WORK * self.p, max(1, rows // max(1, pieces)), 0, n_threads)
         for first in range(0, pieces, a_slice):
             last = min(first + a_slice, pieces)
             with nogil:
-                for piece in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                for piece in prange(first, last, num_threads=n_threads, schedule="dynamic"):
                     found[piece] = self._cut_piece(&order[0] + begins[piece], begins[piece + 1] - begins[piece],
                                                    <ball_member*>(&members[0] + threadid() * members_size),
                                                    &sizes[0] + begins[piece], threadid())
@@ -229,19 +235,19 @@ cdef class BallSearch(PlainSearch):
 
     cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
         """Balls of the rows of each label, if they pay."""
-        cdef ptrdiff_t k = self.k, some, j
+        cdef ptrdiff_t k = self.k, rows_a_label = self.points.n_rows // k, some, j
         cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8)
         cdef object kept = self.kept
         cdef ball_set balls = self.balls
         cdef ptrdiff_t n_balls = self.n_balls, rows
         cdef double left
-        some = max(1, min(k // BALL_TRIAL, k * BALL_MOST_TRIAL // self.points.n_rows))
+        some = max(1, min(k // BALL_TRIAL, BALL_MOST_TRIAL // max(1, min(rows_a_label, <ptrdiff_t>BALL_TRIAL_ROWS))))
         for j in range(some):
             wanted[j * k // some] = True
-        self._cut(labels, wanted, False)
+        self._cut(labels, wanted, max(1, rows_a_label // BALL_TRIAL_ROWS), False)
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
-        left = np.sum(self.pairs) / rows if rows > 0 else k
+        left = self._sum_pairs() / rows if rows > 0 else k
         if left > min(BALL_HOPELESS, BALL_HOPELESS_A_COLUMN * self.p) * k:
             self.next_trial = 0
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
@@ -249,7 +255,7 @@ cdef class BallSearch(PlainSearch):
             return 0
         self.useful, self.left, kept = False, k, None
         wanted[:] = True
-        self._cut(labels, wanted, True)
+        self._cut(labels, wanted, 1, True)
         self._pass(BALL_FILL, centers, NULL)
         self.useful = self.void = True
         self.left = left
@@ -259,11 +265,12 @@ cdef class BallSearch(PlainSearch):
         # Not many more pairs are left than the last time.
         cdef double work = min(<double>self.k, BALL_GROWTH * self.left) * self.p
         cdef ptrdiff_t first, last, task
-        cdef ptrdiff_t a_slice = slice_chunks(work + self.p, max(1, self.points.n_rows // self.tasks), 0, self.n_threads)
+        cdef int n_threads = 1 if stage == BALL_COUNT else self.n_threads  # of few rows
+        cdef ptrdiff_t a_slice = slice_chunks(work + self.p, max(1, self.points.n_rows // self.tasks), 0, n_threads)
         for first in range(0, self.tasks, a_slice):
             last = min(first + a_slice, self.tasks)
             with nogil:
-                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                for task in prange(first, last, num_threads=n_threads, schedule="dynamic"):
                     self._task(stage, task, threadid(), &centers[0, 0], labels)
             PyErr_CheckSignals()
         return 0
@@ -288,6 +295,14 @@ cdef class BallSearch(PlainSearch):
             else:
                 self.pairs[task] += ball_visit(&self.balls, &worker, centers, self.known_moves, ball, &totals, labels)
 
+    cdef double _sum_pairs(self) noexcept:
+        """How many pairs the last pass found."""
+        cdef double pairs = 0
+        cdef ptrdiff_t task
+        for task in range(self.tasks):
+            pairs += self.pairs[task]
+        return pairs
+
     cdef int _visit(self, int stage, const double[:, ::1] centers, int32_t* labels) except -1:
         """All balls under these centers; their bounds are right for them afterwards."""
         cdef ptrdiff_t j
@@ -298,7 +313,7 @@ cdef class BallSearch(PlainSearch):
                 self.moves[j] = <float>(ball_distance(&self.visited[j, 0], &centers[j, 0], self.p) * (1 + BALL_SLACK))
         self.void = True  # until all of this is done: an interrupt leaves some bounds behind
         self._pass(stage, centers, labels)
-        self.left = np.sum(self.pairs) / self.points.n_rows
+        self.left = self._sum_pairs() / self.points.n_rows
         self.visited[:, :] = centers
         self.void = False
         return 0

@@ -59,7 +59,9 @@ cdef enum:
     BOX_SEGMENTS = 16       # ranges of rows that are distributed over the buckets independently
     BOX_CROWD = 4           # buckets of more times the mean number of rows, mostly equal ones, are not split further
     BOX_FEW_CENTERS = 32    # up to which labels, which go to scattered places here, are found quicker in the rows' order
-    BOX_TASK_DEPTH = 8      # subtrees of this depth are the units of work and of partial sums
+    BOX_TASKS = 64          # at most: subtrees that are the units of work and of partial sums
+    BOX_LEAST_TASKS = 4
+    BOX_ROWS_A_CENTER = 8   # at least in one: partial sums are then small beside the rows
 
 
 @cython.final
@@ -79,14 +81,17 @@ cdef class BoxSearch(PlainSearch):
         object keep, sorted
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
-        cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0
+        cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0, most
         if p > KDTREE_MOST_COLUMNS:
             raise ValueError(f"points must have at most {KDTREE_MOST_COLUMNS} columns to be ordered, got {p}")
         while (n >> depth) > BOX_ROWS and depth < 2 * KDTREE_LEVELS:
             depth += 1
         self.tree.p, self.tree.depth = p, depth
         self._sort()
-        self.tasks = 1 << min(depth, BOX_TASK_DEPTH)
+        most = max(<ptrdiff_t>BOX_LEAST_TASKS, min(<ptrdiff_t>BOX_TASKS, n // (BOX_ROWS_A_CENTER * k)))
+        self.tasks = 1
+        while 2 * self.tasks <= min(most, 1 << depth):
+            self.tasks *= 2
         self.worker_size = padded(box_worker_bytes(k, p, depth))
         self.tasks_a_slice = min(self.tasks, max(<ptrdiff_t>(2 * n_threads),
                                                  <ptrdiff_t>(SLICE_BYTES // (self.partial_size + 1))))
