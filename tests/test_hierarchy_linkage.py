@@ -73,6 +73,22 @@ def test_equals_scipy(n, kind, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("spread", [0.0, 0.01])
+@pytest.mark.parametrize("order", ["nested", "shuffled"])
+def test_clusters_of_clusters(order, spread, method):
+    """A thousand points in pairs of pairs of pairs: lists of near neighbors tell of merges upon merges."""
+    rng = np.random.default_rng(0)
+    digits = np.arange(1024)[:, None] >> np.arange(10) & 1
+    points = digits @ 3.0 ** np.arange(10) + spread * rng.random(1024)
+    if order == "shuffled":
+        rng.shuffle(points)
+    distances = scipy_distance.pdist(points[:, None])
+    Z = linkage(distances, method)
+    np.testing.assert_allclose(Z[:, 2], scipy_hierarchy.linkage(distances, method)[:, 2], rtol=1e-11)
+    replay(distances, Z, method)
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", ["random", "tied", "same"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_threads_change_nothing(dtype, kind, method):

@@ -53,8 +53,9 @@ typedef struct {
     int8_t *out_buffer;
 } condense_plan;
 
-/* Where a row's own clusters are while they merge: a tree of MEMBERS_MOST leaves needs no more. */
-enum { MEMBERS_MOST = 32, CONDENSE_BUFFERS = 5 };
+/* Clusters that become one between two passes, at most: their distances may be computed from all pairs of them. A row's
+ * own ones merge in buffers, of which a tree with so many leaves needs no more. */
+enum { MEMBERS_MOST = 32, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 7 };
 
 /* What values are between, and whether all are finite, as one thread has seen. */
 typedef struct {
@@ -110,25 +111,26 @@ enum { COLUMN_AHEAD = 40, GATHER_AHEAD = 8 };
 enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
 enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 
-/* Neighbors on a list (benchmarks/bench_hierarchy.py). */
+/* Neighbors on a list (benchmarks/bench_hierarchy.py): more save passes, but a pass has more to look up then. */
 enum { LISTED = 4 };
+/* Parts of a row that have their least distances told: enough to bound those of a list. */
+#define VEC_PARTS (2 * VEC_LANES > LISTED ? 2 * VEC_LANES : LISTED)
 enum { SETTLED_RUNS = 256 }; /* runs of a row whose least distances are remembered */
 
 #define real float
 #define vec vf
 #define VEC(name) vf_##name
 #define VEC_LANES VF_LANES
-#define VEC_PARTS (2 * VEC_LANES > LISTED ? 2 * VEC_LANES : LISTED)
 #define index int32_t
 #define LW_TYPED(name) name##_f32
 #define TYPED(name) name##_f32
 #include "neighbors_typed.h"
 #include "triangle_typed.h"
+#include "condense_typed.h"
 #undef real
 #undef vec
 #undef VEC
 #undef VEC_LANES
-#undef VEC_PARTS
 #undef index
 #undef LW_TYPED
 #undef TYPED
@@ -137,17 +139,16 @@ enum { SETTLED_RUNS = 256 }; /* runs of a row whose least distances are remember
 #define vec vd
 #define VEC(name) vd_##name
 #define VEC_LANES VD_LANES
-#define VEC_PARTS (2 * VEC_LANES > LISTED ? 2 * VEC_LANES : LISTED)
 #define index int64_t
 #define LW_TYPED(name) name##_f64
 #define TYPED(name) name##_f64
 #include "neighbors_typed.h"
 #include "triangle_typed.h"
+#include "condense_typed.h"
 #undef real
 #undef vec
 #undef VEC
 #undef VEC_LANES
-#undef VEC_PARTS
 #undef index
 #undef LW_TYPED
 #undef TYPED
@@ -229,6 +230,6 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
 }
 
 /* Bytes of a thread's scratch, for all that takes one. */
-static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * (CONDENSE_BUFFERS + 7) * sizeof(double); }
+static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * CONDENSE_REALS * sizeof(double); }
 
 #endif
