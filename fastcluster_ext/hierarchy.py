@@ -340,8 +340,10 @@ def _agglomerate(
         if method == "ward":
             with np.errstate(over="ignore"):
                 heights *= math.sqrt(unit)
-            if np.isinf(heights).any() and finite:
-                raise ValueError("weights and distances are so large that heights overflow")
+    if finite and np.isinf(heights).any():
+        raise ValueError(
+            f"{'distances' if sizes is None else 'weights and distances'} are so large that heights overflow"
+        )
     if not defined or np.isnan(heights).any():
         raise FloatingPointError(f"{method} linkage of these distances leads to heights that are not numbers")
     if ordered:
@@ -426,7 +428,7 @@ def _scale_to_square(dtype: np.dtype[Any], extremes: tuple[float, float]) -> flo
     low, high = _SAFE_TO_SQUARE[dtype]
     if low < largest < high or largest == 0 or not math.isfinite(largest):
         return 1.0
-    return math.ldexp(1.0, -math.frexp(largest)[1])
+    return math.ldexp(1.0, min(-math.frexp(largest)[1], int(np.finfo(dtype).maxexp) - 1))
 
 
 def _describe_not_finite(distances: Array, n: int) -> str:

@@ -16,6 +16,7 @@ from processes import MEASURED, needs_memory_peaks, run_python
 from reference_hierarchy import replay
 
 import fastcluster_ext
+from fastcluster_ext import _kernels
 from fastcluster_ext.hierarchy import METHODS, ClusterWarning, linkage, linkage_weights
 
 DATA = Path(__file__).parent / "data"
@@ -99,6 +100,34 @@ def test_threads_change_nothing(dtype, kind, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_threads_change_nothing_where_many_are_as_near(method):
+    rng = np.random.default_rng(1)
+    distances = rng.integers(1, 50, 1500 * 1499 // 2).astype(np.float64)
+    weights = rng.integers(1, 4, 1500).astype(np.float64)
+    alone = linkage(distances, method, weights=weights, n_threads=1)
+    for n_threads in (2, 2, 2, 3):  # who sees what is another matter every time
+        np.testing.assert_array_equal(linkage(distances, method, weights=weights, n_threads=n_threads), alone)
+
+
+TIED = """
+import hashlib
+import numpy as np
+from fastcluster_ext import linkage
+for seed in range(24):
+    for dtype in (np.float32, np.float64):
+        n = 200 + 60 * (seed % 3)
+        distances = np.random.default_rng(seed).integers(1, 5, n * (n - 1) // 2).astype(dtype)
+        for method in ("complete", "average", "weighted", "ward"):
+            print(hashlib.sha256(linkage(distances, method, n_threads=1).tobytes()).hexdigest())
+"""
+
+
+def test_instruction_sets_change_nothing_where_many_are_as_near():
+    trees = {run_python(TIED, FASTCLUSTER_EXT_ISA=isa).stdout for isa in _kernels.built()}
+    assert len(trees) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_single_precision(method):
     distances = scipy_distance.pdist(points_of("random", 200))
     Z = linkage(distances.astype(np.float32), method)
@@ -119,6 +148,21 @@ def test_distances_too_large_or_small_to_square(scale, method):
     if 1e-35 < scale < 1e35:
         expected = linkage(distances.astype(np.float32), method)[:, 2] * scale
         np.testing.assert_allclose(linkage((distances * scale).astype(np.float32), method)[:, 2], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["ward", "centroid", "median"])
+@pytest.mark.parametrize("least", [5e-324, 1e-310, np.float32(1e-45), np.float32(1e-40)])
+def test_the_least_distances_there_are(least, method):
+    distances = least * np.array([1, 1, 1], dtype=least.dtype if isinstance(least, np.float32) else float)
+    Z = linkage(distances, method)
+    assert Z[0, 2] == pytest.approx(float(least), rel=1e-6, abs=0)
+    assert 0 < Z[1, 2] <= 2 * float(least)
+
+
+@pytest.mark.parametrize("method", ["average", "weighted"])
+def test_distances_whose_mean_overflows(method):
+    with pytest.raises(ValueError, match="distances are so large that heights overflow"):
+        linkage([1.2e308, 1.3e308, 1.4e308], method)
 
 
 @pytest.mark.parametrize("method", METHODS)

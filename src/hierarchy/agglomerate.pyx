@@ -1,18 +1,18 @@
 """Agglomerative clustering of a condensed matrix, in place: the six methods that need more than a spanning tree.
 
 Reducible methods (complete, average, weighted, ward): passes over the triangle. A pass finds the nearest neighbors of
-every cluster; by these lists alone all pairs that are each other's nearest merge, and so do the clusters they become, as
-far as the lists can tell (mutual.h), which is about half of the clusters. The next pass carries these merges out, all at
-once: it streams the triangle to the smaller one of those that remain, and finds their neighbors on the way. O(n^2) a pass.
-One that would merge few (ties, hubs) gives way to the nearest-neighbor chain, until the triangle is worth condensing
-again; so the whole takes O(n^2) time, whatever the data.
+every cluster; by these lists alone all pairs that are each other's nearest merge, and so do the clusters they become,
+as far as the lists can tell (mutual.h), which is about two fifths of the clusters. The next pass carries these merges
+out, all at once: it streams the triangle to the smaller one of those that remain, and finds their neighbors on the way.
+O(n^2) a pass. One that would merge few (ties, hubs) gives way to the nearest-neighbor chain, until the triangle is
+worth condensing again; so the whole takes O(n^2) time, whatever the data.
 
 Other methods (centroid, median): the generic algorithm. The pair at the least distance merges; every cluster keeps its
 nearest neighbor to the right, or a lower bound for it. Here too the triangle is condensed as clusters vanish. O(n^2)
 time for most data, O(n^3) at worst.
 
-The first pass of a reducible method reads the caller's matrix, the second writes the smaller triangle alone; only the chain
-and the generic algorithm need a copy of it all.
+The first pass of a reducible method reads the caller's matrix, the second writes the smaller triangle alone; only the
+chain and the generic algorithm need a copy of it all.
 
 Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
 lowest position, where a merged cluster takes the later position of its two, with centroid and median the earlier;
@@ -690,8 +690,8 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
 
     source: the condensed matrix, as bytes                                              IN, INOUT without `room`
     room: called with a number of distances; returns memory for them, as bytes, where the shrinking triangle goes: of
-        reducible methods the second pass's result, as a rule less than half of the matrix. None: the matrix itself is that
-        memory
+        reducible methods the second pass's result, as a rule less than half of the matrix. None: the matrix itself is
+        that memory
     weights: sizes of the initial clusters, or None for ones
     scale_of: called, before anything is merged, with the least and the greatest distance and whether all are finite;
         returns 0, or what distances are multiplied by before they are squared (ward, centroid, median). What it raises

@@ -28,8 +28,9 @@
     } while (0)
 
 /* What the new rows [start, stop) of a condensed triangle need from the rows above them of positions that are given up,
- * those of the pairs [begin, end): to[(row - start) * n_pairs + pair], where that position is to the left of the row. The
- * rows of a block read next to each other there: whole cache lines, while one row would take one value from each. */
+ * those of the pairs [begin, end): to[(row - start) * n_pairs + pair], where that position is to the left of the row.
+ * The rows of a block read next to each other there: whole cache lines, while one row would take one value from each.
+ * */
 static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
                                          ptrdiff_t begin, ptrdiff_t end, void *to) {
     const ptrdiff_t n = t->n, low = plan->source[start], high = plan->source[stop - 1], ld = plan->n_pairs;
@@ -74,7 +75,8 @@ static inline void TYPED(keep_columns)(const condense_plan *plan, ptrdiff_t row,
     }
 }
 
-/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b. */
+/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b.
+ * */
 static inline void TYPED(gather_left)(const triangle *t, ptrdiff_t a, const int32_t *restrict earlier, ptrdiff_t count,
                                       real *restrict to) {
     const real *values = (const real *)t->values;
@@ -97,8 +99,8 @@ typedef struct {
     ptrdiff_t count;
 } TYPED(workspace);
 
-/* `scratch` has CONDENSE_REALS rows. What is to the left takes as much as there is, and fits before what is to the right:
- * but not in buffer 0, the row to be, where it goes to its columns at last. */
+/* `scratch` has CONDENSE_REALS rows. What is to the left takes as much as there is, and fits before what is to the
+ * right: but not in buffer 0, the row to be, where it goes to its columns at last. */
 static inline TYPED(workspace) TYPED(lay_out)(ptrdiff_t n, void *scratch) {
     real *rows = (real *)scratch;
     TYPED(workspace) w;

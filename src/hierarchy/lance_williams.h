@@ -15,7 +15,8 @@
 
 #include "common/simd.h"
 
-/* Adding a method: a code here and in _METHODS of fastcluster_ext/hierarchy.py, a formula, a line in LW_DISPATCH. */
+/* Adding a method: a code here and in _METHODS of fastcluster_ext/hierarchy.py, a formula, a line in LW_DISPATCH and in
+ * lw_apply. */
 typedef enum { LW_COMPLETE, LW_AVERAGE, LW_WEIGHTED, LW_WARD, LW_CENTROID, LW_MEDIAN } lw_method;
 
 #define LW_REDUCIBLE(method) ((method) <= LW_WARD)
@@ -48,5 +49,18 @@ LW_FORMULA(lw_median, (void)nx, (void)ny, (void)ni; return (real)0.5 * (xi + yi)
     case LW_CENTROID: call(LW_TYPED(lw_centroid), __VA_ARGS__); break;                                                 \
     case LW_MEDIAN: call(LW_TYPED(lw_median), __VA_ARGS__); break;                                                     \
     }
+
+/* One distance. */
+FC_INLINE double lw_apply(lw_method method, double xi, double yi, double xy, double nx, double ny, double ni) {
+    switch (method) {
+    case LW_COMPLETE: return lw_complete_f64(xi, yi, xy, nx, ny, ni);
+    case LW_AVERAGE: return lw_average_f64(xi, yi, xy, nx, ny, ni);
+    case LW_WEIGHTED: return lw_weighted_f64(xi, yi, xy, nx, ny, ni);
+    case LW_WARD: return lw_ward_f64(xi, yi, xy, nx, ny, ni);
+    case LW_CENTROID: return lw_centroid_f64(xi, yi, xy, nx, ny, ni);
+    case LW_MEDIAN: return lw_median_f64(xi, yi, xy, nx, ny, ni);
+    }
+    return xi;
+}
 
 #endif

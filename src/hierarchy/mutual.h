@@ -1,16 +1,16 @@
-/* Merging all pairs that are each other's nearest, and again, and again, by what lists of nearest neighbors tell: most of
- * the merges of a reducible method for one pass over the triangle.
+/* Merging all pairs that are each other's nearest, and again, and again, by what lists of nearest neighbors tell: most
+ * of the merges of a reducible method for one pass over the triangle.
  *
- * After a pass every cluster x knows its nearest neighbors, LISTED of them, and a radius: clusters not linked with it are
- * no nearer than that. Links go both ways; two clusters without one are at least as far apart as the greater of their
- * radii. When a and b merge, the merged cluster's links are those of both. A distance that only one of them has is bounded
- * from below, by the formula with a radius in its place, and computed from the triangle when the bound alone does not
- * decide; so is the merged cluster's radius. A cluster whose nearest link is beyond its radius has to wait for the next
- * pass, in which all merges so far are carried out.
+ * After a pass every cluster x knows its nearest neighbors, LISTED of them, and a radius: clusters not linked with it
+ * are no nearer than that. Links go both ways; two clusters without one are at least as far apart as the greater of
+ * their radii. When a and b merge, the merged cluster's links are those of both. A distance that only one of them has
+ * is bounded from below, by the formula with a radius in its place, and computed from the triangle when the bound alone
+ * does not decide; so is the merged cluster's radius. A cluster whose nearest link is beyond its radius has to wait for
+ * the next pass, in which all merges so far are carried out.
  *
  * Reducible methods never bring a merged cluster nearer to a third one than the nearer of its halves was, and all their
- * formulas grow with the distances: so bounds stay bounds, and two clusters that are each other's nearest will be merged
- * whatever else is merged before them.
+ * formulas grow with the distances: so bounds stay bounds, and two clusters that are each other's nearest will be
+ * merged whatever else is merged before them.
  *
  * All in float64, whatever the triangle holds. One thread; nothing depends on time.
  */
@@ -53,15 +53,6 @@ typedef struct {
     int32_t *first_node, *second_node;
     double *heights;
 } mutual;
-
-FC_INLINE double lw_apply(lw_method method, double xi, double yi, double xy, double nx, double ny, double ni) {
-    switch (method) {
-    case LW_COMPLETE: return lw_complete_f64(xi, yi, xy, nx, ny, ni);
-    case LW_AVERAGE: return lw_average_f64(xi, yi, xy, nx, ny, ni);
-    case LW_WEIGHTED: return lw_weighted_f64(xi, yi, xy, nx, ny, ni);
-    default: return lw_ward_f64(xi, yi, xy, nx, ny, ni);
-    }
-}
 
 /* What is a bound up to rounding is one with this factor. */
 FC_INLINE double below(double bound) { return bound > 0 ? bound * (1 - 0x1p-49) : bound * (1 + 0x1p-49); }
@@ -154,8 +145,8 @@ static inline void mutual_begin(mutual *m, const triangle *t, const nearby *list
     for (int32_t x = 0; x < n; x++) enqueue(m, x);
 }
 
-/* The nearest cluster to the one at `position`, the lowest position of those as near; NODE_NONE if it may be one without
- * a link. Ends that are gone are dropped on the way. */
+/* The nearest cluster to the one at `position`, the lowest position of those as near; NODE_NONE if it may be one
+ * without a link. Ends that are gone are dropped on the way. */
 static inline int32_t find_closest(mutual *m, const triangle *t, lw_method method, int32_t position) {
     const int32_t begin = m->begin[position];
     int32_t kept = begin;
@@ -203,8 +194,8 @@ static inline void merge_mutual(mutual *m, lw_method method, int32_t a, int32_t 
     const double radius = below(lw_apply(method, radius_a, radius_b, height, size_a, size_b, m->least_size));
     const ptrdiff_t begin = m->used;
     const int32_t sides[2] = {a, b};
-    /* The ends of a's and b's links become those of the merged one; at the other end one of them is kept. `exact`: 1 of
-     * a, 2 of b, 0 of one that is a bound; for the time being. */
+    /* The ends of a's and b's links become those of the merged one; at the other end one of two is kept. Beside
+     * `exact`, a bit tells for the time being that a link is of one of them alone: 2 of a, 4 of b. */
     for (int side = 0; side < 2; side++) {
         const int32_t from = m->begin[sides[side]];
         for (int32_t i = from; i < from + m->count[sides[side]]; i++) {
@@ -291,8 +282,10 @@ static inline int mutual_go_on(mutual *m, const triangle *t, lw_method method, p
     return m->n_queued > 0;
 }
 
-/* Buffers that a merge's cluster needs: the more demanding half first, the other one beside its result. */
-static int32_t buffers_of(const mutual *m, int32_t node, const int32_t *needs) { return node < m->n ? 0 : needs[node - m->n]; }
+/* Buffers that a cluster needs: the more demanding half comes first, the other one beside its result. */
+static int32_t buffers_of(const mutual *m, int32_t node, const int32_t *needs) {
+    return node < m->n ? 0 : needs[node - m->n];
+}
 
 /* The pairs of a cluster to the plan, halves first, its own last, with its result in `buffer`. */
 static void plan_cluster(const mutual *m, const triangle *t, condense_plan *plan, const int32_t *needs, int32_t node,

@@ -1,9 +1,9 @@
 /* Lists of the nearest neighbors of every position, in one type: included by triangle.h, as triangle_typed.h is.
  *
- * Rows are settled from the last to the first; a position learns of those to its right from its own row, and of those to
- * its left one by one, as their rows are settled. Of equally near ones the right go before the left, and closer positions
- * before others: so whoever comes later has to be nearer to get onto a full list, and what is on it in the end does not
- * depend on which thread has seen which rows.
+ * Rows are settled from the last to the first; a position learns of those to its right from its own row, and of those
+ * to its left one by one, as their rows are settled. Of equally near ones the right go before the left, and closer
+ * positions before others: so whoever comes later has to be nearer to get onto a full list, and what is on it in the
+ * end does not depend on which thread has seen which rows.
  */
 
 /* Whether neighbor `one` of a position goes behind `other`, which is as near. */
@@ -42,8 +42,8 @@ static inline void TYPED(list_neighbor)(const nearby *lists, ptrdiff_t position,
     }
 }
 
-/* Offer `row`, with these values, to the columns [start, stop): as the nearest to the left, the lowest of those as near,
- * and for their lists. */
+/* Offer `row`, with these values, to the columns [start, stop): as the nearest to the left, the lowest of those as
+ * near, and for their lists. */
 static inline void TYPED(offer)(const nearby *lists, const real *values, ptrdiff_t row, ptrdiff_t start,
                                 ptrdiff_t stop) {
     real *restrict least = (real *)lists->least;
@@ -58,7 +58,8 @@ static inline void TYPED(offer)(const nearby *lists, const real *values, ptrdiff
     }
 }
 
-/* The same, quickly where no column's bound is met, as it is in most places. What is beyond a bound is not the nearest. */
+/* The same, quickly where no column's bound is met, as it is in most places. What is beyond a bound is not the nearest.
+ * */
 FC_INLINE void TYPED(offer_run)(const nearby *lists, const real *values, ptrdiff_t row, ptrdiff_t start,
                                 ptrdiff_t stop) {
     const real *bounds = (const real *)lists->bounds;
@@ -139,6 +140,21 @@ static inline void TYPED(join_neighbor)(const nearby *lists, ptrdiff_t position,
     ids[at] = neighbor;
 }
 
+/* Put a list in the order of positions: which thread has seen which rows, and when, must not matter. */
+static inline void TYPED(sort_list)(real *values, int32_t *ids, int count) {
+    for (int i = 1; i < count; i++) {
+        const real value = values[i];
+        const int32_t id = ids[i];
+        int at = i;
+        for (; at > 0 && ids[at - 1] > id; at--) {
+            values[at] = values[at - 1];
+            ids[at] = ids[at - 1];
+        }
+        values[at] = value;
+        ids[at] = id;
+    }
+}
+
 /* What `parts` threads have found, joined: the nearest neighbors, the lowest of those as near, in t; the lists in
  * lists[0], with the greatest distance on a full one as its bound, and no bound elsewhere. */
 static inline void TYPED(join_lists)(const triangle *t, const nearby *lists, ptrdiff_t parts) {
@@ -163,10 +179,10 @@ static inline void TYPED(join_lists)(const triangle *t, const nearby *lists, ptr
                                      lists[part].ids[j * LISTED + i]);
             }
         }
-        const real *values = (const real *)lists->values + j * LISTED;
-        ((real *)lists->bounds)[j] = INFINITY;
-        if (lists->counts[j] == LISTED) {
-            ((real *)lists->bounds)[j] = values[TYPED(last_listed)(values, lists->ids + j * LISTED, (int32_t)j)];
-        }
+        real *values = (real *)lists->values + j * LISTED, *bound = (real *)lists->bounds + j;
+        int32_t *ids = lists->ids + j * LISTED;
+        *bound = INFINITY;
+        if (lists->counts[j] == LISTED) *bound = values[TYPED(last_listed)(values, ids, (int32_t)j)];
+        TYPED(sort_list)(values, ids, lists->counts[j]);
     }
 }

@@ -1,8 +1,8 @@
 /* The condensed matrix as clusters merge: what one thread does with one row, or one run of rows, of it.
  *
  * A triangle of n positions holds the distance of i < j at triangle_offset(n, i) + j: row by row, the diagonal and
- * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged cluster
- * takes the later position of its two halves with reducible methods, the earlier one with the others.
+ * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged
+ * cluster takes the later position of its two halves with reducible methods, the earlier one with the others.
  *
  * The memory traffic decides the speed: a row's right part is contiguous, its left part is one element in each earlier
  * row. Everything here reads rows to the right wherever it can, and condensing (below) makes the triangle small again
@@ -36,8 +36,8 @@ typedef struct {
     void *distances;   /* n: the distance to it, or, where it is unknown, a lower bound */
 } triangle;
 
-/* How to condense a triangle: which old position goes to each new one, and which pairs merge on the way. A cluster keeps
- * the last position of those it unites, as do the clusters it is made of; so every pair gives up one position. */
+/* How to condense a triangle: which old position goes to each new one, and which pairs merge on the way. A cluster
+ * keeps the last position of those it unites, as do the clusters it is made of; so every pair gives up one position. */
 typedef struct {
     ptrdiff_t n_new, n_pairs;
     int32_t *source;   /* n_new: old positions, ascending */

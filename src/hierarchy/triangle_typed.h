@@ -103,9 +103,9 @@ static inline void TYPED(see)(extent *seen, const real *values, ptrdiff_t count)
 }
 
 /* Row `row` of a triangle of n, whose values [row + 1, n) are `from`, stored as t says: to `to`, unless that is NULL or
- * where they are; its nearest to the right to nearest[] and distances[] of t. With `lists`, not NULL, its nearest ones go
- * onto its own list, and it is offered to all columns to its right. `seen`, not NULL, is told of what is stored. Rows must
- * come in descending order. */
+ * where they are; its nearest to the right to nearest[] and distances[] of t. With `lists`, not NULL, its nearest ones
+ * go onto its own list, and it is offered to all columns to its right. `seen`, not NULL, is told of what is stored.
+ * Rows must come in descending order. */
 static inline void TYPED(settle_row)(const triangle *t, ptrdiff_t row, const void *from, void *to,
                                      const nearby *lists, extent *seen) {
     const ptrdiff_t n = t->n;
