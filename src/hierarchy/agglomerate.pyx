@@ -16,7 +16,7 @@ chain and the generic algorithm need a copy of it all.
 
 Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
 lowest position, where a merged cluster takes the later position of its two, with centroid and median the earlier;
-nothing depends on the number of threads.
+between two passes, among the linked clusters only. Nothing depends on the number of threads.
 
 Sources: J. Juan, "Programme de classification hierarchique par l'algorithme de la recherche en chaine des voisins
 reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", Computer Journal
