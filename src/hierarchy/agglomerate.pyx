@@ -71,6 +71,7 @@ cdef extern from "hierarchy/triangle.h" nogil:
 
     enum:
         LISTED
+        GIVEN_LANES
 
     ctypedef struct extent:
         double least
@@ -86,12 +87,15 @@ cdef extern from "hierarchy/triangle.h" nogil:
         int32_t* final
         int32_t* first
         int32_t* second
-        void* heights
+        void* offs
         void* first_sizes
         void* second_sizes
         int8_t* first_buffer
         int8_t* second_buffer
         int8_t* out_buffer
+        void* given_up
+        int32_t* given
+        int32_t* rank
 
     ctypedef struct nearby:
         void* least
@@ -101,6 +105,15 @@ cdef extern from "hierarchy/triangle.h" nogil:
         int32_t* ids
         uint8_t* counts
         uint8_t* last
+
+    ctypedef struct near_pairs:
+        double reach
+        ptrdiff_t capacity
+        ptrdiff_t found
+        void* values
+        int32_t* columns
+        int32_t* begin
+        int32_t* counts
 
     ctypedef struct nearest_found:
         double distance
@@ -116,6 +129,8 @@ cdef extern from "hierarchy/triangle.h" nogil:
     ptrdiff_t pairs_behind(const condense_plan* plan, ptrdiff_t b) noexcept
     void settle_row(const triangle* t, ptrdiff_t row, const void* values, void* to, const nearby* lists,
                     extent* seen) noexcept
+    void collect_row(const triangle* t, ptrdiff_t row, const void* values, void* to, near_pairs* near, void* scratch,
+                     extent* seen) noexcept
     void clear_lists(const triangle* t, const nearby* lists) noexcept
     void share_bounds(const triangle* t, const nearby* lists, ptrdiff_t parts, ptrdiff_t start, ptrdiff_t stop) noexcept
     void join_lists(const triangle* t, const nearby* lists, ptrdiff_t parts) noexcept
@@ -124,6 +139,8 @@ cdef extern from "hierarchy/triangle.h" nogil:
     void condense_row(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, const void* above,
                       void* scratch, void* out) noexcept
     size_t condense_scratch_bytes(ptrdiff_t n) noexcept
+    ptrdiff_t given_up_offset(ptrdiff_t rank) noexcept
+    void collect_given_up(const triangle* t, const condense_plan* plan, ptrdiff_t start, void* scratch) noexcept
     nearest_found scan_run(const triangle* t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) noexcept
     nearest_found merge_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
                             ptrdiff_t stop) noexcept
@@ -132,6 +149,24 @@ cdef extern from "hierarchy/triangle.h" nogil:
     ptrdiff_t closest_row(const triangle* t) noexcept
     void extremes(int is_double, const void* values, ptrdiff_t start, ptrdiff_t stop, double* least,
                   double* greatest) noexcept
+
+
+cdef extern from "hierarchy/merging.h" nogil:
+    ctypedef struct merging:
+        int32_t* node
+        int32_t* place
+        double* sizes
+        int32_t* members
+        int8_t* buffers
+        ptrdiff_t merges
+        int32_t* first
+        int32_t* second
+        int32_t* first_node
+        int32_t* second_node
+        double* heights
+
+    void merging_begin(merging* g, const triangle* t) noexcept
+    void plan_merges(const merging* g, const triangle* t, lw_method method, condense_plan* plan) noexcept
 
 
 cdef extern from "hierarchy/mutual.h" nogil:
@@ -144,25 +179,49 @@ cdef extern from "hierarchy/mutual.h" nogil:
         uint8_t* exact
         int32_t* begin
         int32_t* count
-        int32_t* node
         int32_t* closest
         int32_t* mark
         int32_t* queue
         uint8_t* queued
         double* radius
-        int32_t* place
-        double* sizes
-        int32_t* members
-        ptrdiff_t merges
-        int32_t* first
-        int32_t* second
-        int32_t* first_node
-        int32_t* second_node
-        double* heights
 
-    void mutual_begin(mutual* m, const triangle* t, const nearby* lists) noexcept
-    bint mutual_go_on(mutual* m, const triangle* t, lw_method method, ptrdiff_t many) noexcept
-    void mutual_plan(const mutual* m, const triangle* t, condense_plan* plan) noexcept
+    void mutual_begin(mutual* m, merging* g, const triangle* t, const nearby* lists) noexcept
+    bint mutual_go_on(mutual* m, merging* g, const triangle* t, lw_method method, ptrdiff_t many) noexcept
+
+
+cdef extern from "hierarchy/closest.h" nogil:
+    ctypedef struct known_pair:
+        pass
+
+    ctypedef struct closest_link:
+        pass
+
+    ctypedef struct member:
+        pass
+
+    ctypedef struct acquaintance:
+        pass
+
+    ctypedef struct closest_first:
+        known_pair* known
+        closest_link* links
+        ptrdiff_t capacity
+        int32_t* known_begin
+        int32_t* begin
+        int32_t* count
+        double* spread
+        member* members
+        double* key
+        int32_t* heap
+        int32_t* heap_at
+        acquaintance* known_of
+        int32_t* met
+        int32_t* spreading
+
+    void closest_begin(closest_first* c, merging* g, const triangle* t, const near_pairs* near) noexcept
+    bint closest_go_on(closest_first* c, merging* g, const triangle* t, lw_method method, ptrdiff_t many) noexcept
+    void choose_reach(closest_first* c, const merging* g, const triangle* t, lw_method method, double pairs,
+                      near_pairs* near) noexcept
 
 
 # Tuning, by benchmarks/bench_hierarchy.py.
@@ -173,7 +232,12 @@ cdef enum:
     GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
     FEW = 32  # a pass merges at least one FEW-th of the clusters, or the chain takes over
-    LINKS = 40  # room for ends of links, for each cluster: what lists make takes 18 at most
+    FEW_CLOSEST = 8  # the same for the generic algorithm
+    ENDS = 40  # room for ends of links, for each cluster: what lists make takes 18 at most
+    LINKS = 20  # the same where the closest pair merges: 8 to begin with, and what merged clusters have
+    NEAR_PAIRS = 20  # for each cluster, that a pass is to find
+    NEAR_SHARE_OVER = 64  # of the matrix, what is known of near pairs takes one such share, at most, where nothing else is kept
+    NEAR_SHARE = 8  # and where a working copy is
     LOOKED_AT = 4096  # clusters between two looks for signals
     EXTREMES_CHUNK = 65536
     GONE_EIGHTHS = 3  # of a triangle's clusters, until the generic algorithm condenses it
@@ -192,14 +256,19 @@ cdef struct agglomeration:
     triangle t
     triangle new  # while the triangle is condensed: what it becomes
     condense_plan plan
-    mutual merging
+    merging merging
+    mutual mutual
+    closest_first closest
+    near_pairs near
     lw_method method
     int n_threads
     size_t item  # bytes of a distance
-    char* end  # of the memory for triangles that are written
+    char* begin  # of the memory for triangles that are written
+    char* end
     bint in_place  # the caller's matrix lies there
     bint filled  # the triangle does
     bint looks  # at what the caller's values are between
+    bint one_by_one  # clusters merge: nearest neighbors to the right are all that is needed
     # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
     ptrdiff_t start
     ptrdiff_t stop
@@ -244,11 +313,14 @@ cdef int32_t* _take_ints(arena* memory, ptrdiff_t n) noexcept nogil:
     return <int32_t*>_take(memory, n * sizeof(int32_t))
 
 
+cdef double* _take_doubles(arena* memory, ptrdiff_t n) noexcept nogil:
+    return <double*>_take(memory, n * sizeof(double))
+
+
 cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     """Where everything is."""
     cdef ptrdiff_t reals = n * w.item, thread
     cdef nearby* lists
-    cdef mutual* m = &w.merging
     w.stage = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
     # A value for every row of a block and pair.
     w.above = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
@@ -257,29 +329,57 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     w.found = <nearest_found*>_take(memory, (n // RUN + 1) * sizeof(nearest_found))
     w.seen = <extent*>_take(memory, w.n_threads * sizeof(extent))
     w.t.sizes, w.t.distances = _take(memory, reals), _take(memory, reals)
-    w.t.nearest, w.chain, w.leaf = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    w.t.nearest, w.leaf = _take_ints(memory, n), _take_ints(memory, n)
     w.plan.source, w.plan.kept, w.plan.sizes = _take_ints(memory, n), <uint8_t*>_take(memory, n), _take(memory, reals)
-    if not LW_REDUCIBLE(w.method):
-        return
     w.plan.final, w.plan.first, w.plan.second = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
-    w.plan.heights = _take(memory, reals)
+    w.plan.offs, w.plan.given, w.plan.rank = _take(memory, reals), _take_ints(memory, n), _take_ints(memory, n)
     w.plan.first_sizes, w.plan.second_sizes = _take(memory, reals), _take(memory, reals)
     w.plan.first_buffer, w.plan.second_buffer = <int8_t*>_take(memory, n), <int8_t*>_take(memory, n)
     w.plan.out_buffer = <int8_t*>_take(memory, n)
-    w.lists = <nearby*>_take(memory, w.n_threads * sizeof(nearby))
-    for thread in range(w.n_threads):
-        lists = w.lists + thread if memory.start != NULL else NULL
-        _lay_out_lists(w, memory, lists, n)
-    m.capacity = LINKS * n
+    _lay_out_merging(&w.merging, memory, n)
+    if LW_REDUCIBLE(w.method):
+        w.chain = _take_ints(memory, n)
+        w.lists = <nearby*>_take(memory, w.n_threads * sizeof(nearby))
+        for thread in range(w.n_threads):
+            lists = w.lists + thread if memory.start != NULL else NULL
+            _lay_out_lists(w, memory, lists, n)
+        _lay_out_mutual(&w.mutual, memory, n)
+    else:
+        _lay_out_closest(w, memory, n)
+
+
+cdef void _lay_out_merging(merging* g, arena* memory, ptrdiff_t n) noexcept nogil:
+    g.node, g.place, g.members = _take_ints(memory, n), _take_ints(memory, 2 * n), _take_ints(memory, 2 * n)
+    g.sizes, g.buffers = <double*>_take(memory, 2 * n * sizeof(double)), <int8_t*>_take(memory, 2 * n)
+    g.first, g.second = _take_ints(memory, n), _take_ints(memory, n)
+    g.first_node, g.second_node = _take_ints(memory, n), _take_ints(memory, n)
+    g.heights = _take_doubles(memory, n)
+
+
+cdef void _lay_out_mutual(mutual* m, arena* memory, ptrdiff_t n) noexcept nogil:
+    m.capacity = ENDS * n
     m.ends, m.exact = <link_end*>_take(memory, m.capacity * sizeof(link_end)), <uint8_t*>_take(memory, m.capacity)
-    m.begin, m.count, m.node = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
-    m.closest, m.mark, m.queue = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
-    m.queued, m.radius = <uint8_t*>_take(memory, n), <double*>_take(memory, n * sizeof(double))
-    m.place, m.members = _take_ints(memory, 2 * n), _take_ints(memory, 2 * n)
-    m.sizes = <double*>_take(memory, 2 * n * sizeof(double))
-    m.first, m.second = _take_ints(memory, n), _take_ints(memory, n)
-    m.first_node, m.second_node = _take_ints(memory, n), _take_ints(memory, n)
-    m.heights = <double*>_take(memory, n * sizeof(double))
+    m.begin, m.count, m.closest = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
+    m.mark, m.queue = _take_ints(memory, n), _take_ints(memory, n)
+    m.queued, m.radius = <uint8_t*>_take(memory, n), _take_doubles(memory, n)
+
+
+cdef void _lay_out_closest(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
+    cdef closest_first* c = &w.closest
+    cdef ptrdiff_t bytes = w.item + sizeof(int32_t) + 2 * sizeof(known_pair)  # that a pair takes
+    cdef ptrdiff_t share = n * (n - 1) // 2 * w.item // (NEAR_SHARE_OVER if w.in_place else NEAR_SHARE) // bytes
+    w.near.capacity = min(4 * NEAR_PAIRS * n // 3, max(8 * n, share))
+    w.near.values, w.near.columns = _take(memory, w.near.capacity * w.item), _take_ints(memory, w.near.capacity)
+    w.near.begin, w.near.counts = _take_ints(memory, n), _take_ints(memory, n)
+    c.capacity = LINKS * n
+    c.known = <known_pair*>_take(memory, 2 * w.near.capacity * sizeof(known_pair))
+    c.links = <closest_link*>_take(memory, c.capacity * sizeof(closest_link))
+    c.known_begin, c.begin, c.count = _take_ints(memory, n + 1), _take_ints(memory, n), _take_ints(memory, n)
+    c.spread, c.key = _take_doubles(memory, n), _take_doubles(memory, n)
+    c.members = <member*>_take(memory, n * sizeof(member))
+    c.known_of = <acquaintance*>_take(memory, n * sizeof(acquaintance))
+    c.heap, c.heap_at = _take_ints(memory, n), _take_ints(memory, n)
+    c.met, c.spreading = _take_ints(memory, n + 1), _take_ints(memory, n)
 
 
 cdef void _lay_out_lists(agglomeration* w, arena* memory, nearby* lists, ptrdiff_t n) noexcept nogil:
@@ -332,9 +432,10 @@ cdef ptrdiff_t _block_rows(agglomeration* w, ptrdiff_t n) noexcept nogil:
 
 
 
-# Reducible methods know of neighbors on both sides; the others keep nearest neighbors to the right only.
+# A pass finds the nearest neighbors of all, on both sides, for reducible methods, and near pairs for the others.
 cdef void _begin_lists(agglomeration* w, triangle* t) noexcept nogil:
     cdef int thread
+    w.near.found = 0
     if LW_REDUCIBLE(w.method):
         for thread in range(w.n_threads):
             clear_lists(t, w.lists + thread)
@@ -356,8 +457,13 @@ cdef char* _place(agglomeration* w, const triangle* t, ptrdiff_t row) noexcept n
 
 cdef void _settle_row(agglomeration* w, triangle* t, ptrdiff_t row, const char* values, char* to,
                       int thread) noexcept nogil:
-    settle_row(t, row, values, to, w.lists + thread if LW_REDUCIBLE(w.method) else NULL,
-               w.seen + thread if w.looks else NULL)
+    cdef extent* seen = w.seen + thread if w.looks else NULL
+    if w.one_by_one:
+        settle_row(t, row, values, to, NULL, seen)
+    elif LW_REDUCIBLE(w.method):
+        settle_row(t, row, values, to, w.lists + thread, seen)
+    else:
+        collect_row(t, row, values, to, &w.near, w.scratch + thread * w.scratch_size, seen)
 
 
 cdef void _survey_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
@@ -394,10 +500,6 @@ cdef int _load(agglomeration* w) noexcept nogil:
     return _all_rows(w, _load_chunk)
 
 
-cdef void _loaded(agglomeration* w) noexcept nogil:
-    w.t.scale, w.filled = 0, True
-
-
 cdef void _gather_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
     cdef ptrdiff_t begin = w.behind + chunk * GATHERED
@@ -429,11 +531,43 @@ cdef void _condense_block(agglomeration* w) noexcept nogil:
     cdef int threads = _threads(w, w.new.n)
     cdef char* read_end = <char*>w.t.values + (triangle_offset(w.t.n, last) + w.t.n) * w.item
     w.behind = pairs_behind(&w.plan, w.plan.source[w.start])
+    if w.plan.given_up != NULL and _place(w, &w.new, w.start) < (
+            <char*>w.plan.given_up + given_up_offset(w.plan.rank[last]) * <ptrdiff_t>w.item):
+        w.plan.given_up = NULL
     w.staged = (w.filled or w.in_place) and _place(w, &w.new, w.start) < read_end
     team_for(&w.threads, threads, (w.plan.n_pairs - w.behind + GATHERED - 1) // GATHERED, _gather_chunk, w)
     team_for(&w.threads, threads, w.stop - w.start, _condense_chunk, w)
     if w.staged:
         team_for(&w.threads, threads, w.stop - w.start, _settle_chunk, w)
+
+
+cdef void _collect_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
+    cdef agglomeration* w = <agglomeration*>context
+    collect_given_up(&w.t, &w.plan, chunk * GIVEN_LANES, w.scratch + thread * w.scratch_size)
+
+
+cdef void _collect_given_up(agglomeration* w) noexcept nogil:
+    """Where there is memory in front of the triangles, collect there what of the distances between positions that are
+    given up would be read from all over the triangle. Rows that are written come near it from behind, and are done by
+    then with what they are written over."""
+    cdef ptrdiff_t count = w.plan.n_pairs, i
+    cdef char* free_end = <char*>w.t.values if w.filled else w.end
+    w.plan.given_up = NULL
+    if w.in_place or count < GIVEN_LANES or given_up_offset(count) * <ptrdiff_t>w.item > free_end - w.begin:
+        return
+    memset(w.plan.rank, 0, w.t.n * sizeof(int32_t))
+    for i in range(count):
+        w.plan.rank[w.plan.first[i]] = 1
+    count = 0
+    for i in range(w.t.n):
+        if w.plan.rank[i]:
+            w.plan.given[count] = <int32_t>i
+            w.plan.rank[i] = <int32_t>count
+            count += 1
+        else:
+            w.plan.rank[i] = <int32_t>count
+    w.plan.given_up = w.begin
+    team_for(&w.threads, _threads(w, w.t.n), (count + GIVEN_LANES - 1) // GIVEN_LANES, _collect_chunk, w)
 
 
 cdef int _condense(agglomeration* w) noexcept nogil:
@@ -446,6 +580,7 @@ cdef int _condense(agglomeration* w) noexcept nogil:
     if n >= 2:
         w.new.values = w.end - n * (n - 1) // 2 * w.item
         rows = _block_rows(w, w.t.n)
+        _collect_given_up(w)
         _begin_lists(w, &w.new)
         w.stop = n
         while w.stop > 0:
@@ -473,13 +608,30 @@ cdef void _record(agglomeration* w, ptrdiff_t a, ptrdiff_t b, double height) noe
     w.merged += 1
 
 
-cdef int _merge_mutual(agglomeration* w) noexcept nogil:
-    """Find what the lists of the last pass let merge."""
-    mutual_begin(&w.merging, &w.t, w.lists)
-    while mutual_go_on(&w.merging, &w.t, w.method, LOOKED_AT):
+cdef int _find_merges(agglomeration* w) noexcept nogil:
+    """Find what the lists, or the near pairs, of the last pass let merge."""
+    if LW_REDUCIBLE(w.method):
+        mutual_begin(&w.mutual, &w.merging, &w.t, w.lists)
+        while mutual_go_on(&w.mutual, &w.merging, &w.t, w.method, LOOKED_AT):
+            if _look_up(w):
+                return INTERRUPTED
+        return DONE
+    closest_begin(&w.closest, &w.merging, &w.t, &w.near)
+    while closest_go_on(&w.closest, &w.merging, &w.t, w.method, LOOKED_AT):
         if _look_up(w):
             return INTERRUPTED
     return DONE
+
+
+cdef bint _many(agglomeration* w) noexcept nogil:
+    return w.merging.merges * (FEW if LW_REDUCIBLE(w.method) else FEW_CLOSEST) >= w.t.n
+
+
+cdef void _choose_reach(agglomeration* w, ptrdiff_t n) noexcept nogil:
+    """How near the pairs are that the next pass, of n clusters, is to find."""
+    if not LW_REDUCIBLE(w.method):
+        choose_reach(&w.closest, &w.merging, &w.t, w.method, min(<double>NEAR_PAIRS * n, 0.75 * w.near.capacity),
+                     &w.near)
 
 
 cdef void _plan_merges(agglomeration* w) noexcept nogil:
@@ -487,7 +639,8 @@ cdef void _plan_merges(agglomeration* w) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(w.merging.merges):
         _record(w, w.merging.first[i], w.merging.second[i], w.merging.heights[i])
-    mutual_plan(&w.merging, &w.t, &w.plan)
+    plan_merges(&w.merging, &w.t, w.method, &w.plan)
+    _choose_reach(w, w.plan.n_new)
 
 
 cdef void _plan_survivors(agglomeration* w) noexcept nogil:
@@ -503,6 +656,8 @@ cdef void _plan_survivors(agglomeration* w) noexcept nogil:
             triangle_set_real(&w.t, w.plan.sizes, new, size)
             new += 1
     w.plan.n_new, w.plan.n_pairs = new, 0
+    merging_begin(&w.merging, &w.t)
+    _choose_reach(w, new)
 
 
 cdef void _scan_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
@@ -585,35 +740,10 @@ cdef int _chain_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexc
     return DONE
 
 
-cdef bint _many(agglomeration* w) noexcept nogil:
-    return w.merging.merges * FEW >= w.t.n
-
-
-cdef int _reducible(agglomeration* w) noexcept nogil:
-    """Passes, or the chain; what the lists of the first pass let merge has been found."""
-    cdef int status
-    while w.t.n > 1:
-        if _many(w):
-            _plan_merges(w)
-        else:
-            status = DONE if w.filled else _load(w)
-            _loaded(w)
-            if status == DONE:
-                status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
-            if status != DONE:
-                return status
-            _plan_survivors(w)
-        if _condense(w) or _look_up(w):
-            return INTERRUPTED
-        if w.t.n > 1 and _merge_mutual(w):
-            return INTERRUPTED
-    return DONE
-
-
-cdef int _generic(agglomeration* w) noexcept nogil:
-    """The closest pair first."""
-    cdef ptrdiff_t alive = w.t.n, x
-    while alive > 1:
+cdef int _closest_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noexcept nogil:
+    """Merge the closest pair first until `target` clusters are left."""
+    cdef ptrdiff_t x
+    while alive > target:
         if _look_up(w):
             return INTERRUPTED
         x = closest_row(&w.t)
@@ -624,10 +754,48 @@ cdef int _generic(agglomeration* w) noexcept nogil:
             continue
         _merge(w, x, w.t.nearest[x])
         alive -= 1
-        if alive <= w.t.n - w.t.n * GONE_EIGHTHS // 8:
-            _plan_survivors(w)
-            if _condense(w):
-                return INTERRUPTED
+    return DONE
+
+
+cdef int _find_nearest(agglomeration* w) noexcept nogil:
+    """The whole triangle into the memory for it, and what merging one by one needs of it."""
+    cdef int status = DONE
+    if not LW_REDUCIBLE(w.method):
+        w.one_by_one = True
+        status = _all_rows(w, _survey_chunk) if w.filled else _load(w)
+        w.one_by_one = False
+    elif not w.filled:
+        status = _load(w)
+    w.t.scale, w.filled = 0, True
+    return status
+
+
+cdef int _merge_one_by_one(agglomeration* w) noexcept nogil:
+    """Merge so many that the triangle is worth condensing, and plan to."""
+    cdef int status = _find_nearest(w)
+    if status == DONE and LW_REDUCIBLE(w.method):
+        status = _chain_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n // 4))
+    elif status == DONE:
+        status = _closest_until(w, w.t.n, w.t.n - max(<ptrdiff_t>1, w.t.n * GONE_EIGHTHS // 8))
+    if status == DONE:
+        _plan_survivors(w)
+    return status
+
+
+cdef int _agglomerate(agglomeration* w) noexcept nogil:
+    """Pass by pass; what the first one lets merge has been found."""
+    cdef int status
+    while w.t.n > 1:
+        if _many(w):
+            _plan_merges(w)
+        else:
+            status = _merge_one_by_one(w)
+            if status != DONE:
+                return status
+        if _condense(w) or _look_up(w):
+            return INTERRUPTED
+        if w.t.n > 1 and _find_merges(w):
+            return INTERRUPTED
     return DONE
 
 
@@ -637,23 +805,21 @@ cdef void _first_pass(void* context) noexcept nogil:
     cdef int thread
     for thread in range(w.n_threads):
         w.seen[thread].least, w.seen[thread].greatest, w.seen[thread].finite = INFINITY, -INFINITY, True
+    merging_begin(&w.merging, &w.t)
+    _choose_reach(w, w.t.n)
     w.looks = True
-    w.status = _all_rows(w, _survey_chunk) if LW_REDUCIBLE(w.method) else _load(w)
+    w.status = _all_rows(w, _survey_chunk)
     w.looks = False
 
 
 cdef void _first_merges(void* context) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    w.status = _merge_mutual(w)
+    w.status = _find_merges(w)
 
 
 cdef void _run(void* context) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    if LW_REDUCIBLE(w.method):
-        w.status = _reducible(w)
-    else:
-        _loaded(w)
-        w.status = _generic(w)
+    w.status = _agglomerate(w)
 
 
 cdef int _finish(agglomeration* w) except -1:
@@ -710,34 +876,25 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
     w.item = 8 if is_double else 4
     w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
     w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
-    w.status, w.end, w.in_place, w.filled, w.looks = DONE, NULL, room is None, False, False
+    w.status, w.end, w.in_place, w.filled = DONE, NULL, room is None, False
+    w.looks, w.one_by_one = False, False
     w.t.scale = 1 if LW_SQUARED(w.method) else 0
     memory = _prepare(&w, n, weights)
     w.source = w.t
     try:
         if room is None:
-            w.end = <char*>&values[0] + values.shape[0]
-            if not LW_REDUCIBLE(w.method):
-                # Squares are written over what they are of: that must be known to be right before.
-                least, greatest = condensed_extremes(source, n * (n - 1) // 2, is_double=is_double, n_threads=n_threads)
-                w.t.scale = w.source.scale = scale_of(least, greatest, isfinite(least) and isfinite(greatest))
-                with nogil:
-                    team_run(&w.threads, n_threads, _first_pass, &w)
-                _finish(&w)
-        elif not LW_REDUCIBLE(w.method):
-            matrix = room(n * (n - 1) // 2)
-            w.end = &matrix[0] + matrix.shape[0]
-        if room is not None or LW_REDUCIBLE(w.method):
-            _look_first(&w, scale_of)
-        if LW_REDUCIBLE(w.method):
-            with nogil:
-                team_run(&w.threads, n_threads, _first_merges, &w)
-            _finish(&w)
-            if _many(&w):
-                needed = n - w.merging.merges
-            if room is not None and needed > 1:
-                matrix = room(needed * (needed - 1) // 2)
-                w.end = &matrix[0] + matrix.shape[0]
+            w.begin = <char*>&values[0]
+            w.end = w.begin + values.shape[0]
+        _look_first(&w, scale_of)
+        with nogil:
+            team_run(&w.threads, n_threads, _first_merges, &w)
+        _finish(&w)
+        if _many(&w):
+            needed = n - w.merging.merges
+        if room is not None and needed > 1:
+            matrix = room(needed * (needed - 1) // 2)
+            w.begin = &matrix[0]
+            w.end = w.begin + matrix.shape[0]
         with nogil:
             team_run(&w.threads, n_threads, _run, &w)
         _finish(&w)

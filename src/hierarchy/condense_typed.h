@@ -3,25 +3,25 @@
  */
 
 /* A merge of a row's own cluster, over all columns to its right and over `count` to its left. */
-#define CONDENSE_OWN(formula, t, b, x, y, xy, nx, ny, to, count, earlier, left_x, left_y, left_to)                     \
+#define CONDENSE_OWN(formula, t, b, x, y, off, nx, ny, to, count, earlier, left_x, left_y, left_to)                    \
     do {                                                                                                               \
         const real *sizes_ = (const real *)(t)->sizes;                                                                 \
         _Pragma("GCC ivdep")                                                                                           \
-        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], xy, nx, ny, sizes_[j_]);  \
+        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], off, nx, ny, sizes_[j_]); \
         _Pragma("GCC ivdep")                                                                                           \
         for (ptrdiff_t k_ = 0; k_ < (count); k_++) {                                                                   \
-            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], xy, nx, ny, sizes_[(earlier)[k_]]);                    \
+            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], off, nx, ny, sizes_[(earlier)[k_]]);                   \
         }                                                                                                              \
     } while (0)
 
 /* The merges of a row's columns, in order. */
 #define CONDENSE_COLUMNS(formula, plan, begin, own_size, values)                                                       \
     do {                                                                                                               \
-        const real *heights_ = (const real *)(plan)->heights, *first_sizes_ = (const real *)(plan)->first_sizes;       \
+        const real *offs_ = (const real *)(plan)->offs, *first_sizes_ = (const real *)(plan)->first_sizes;             \
         const real *second_sizes_ = (const real *)(plan)->second_sizes;                                                \
         for (ptrdiff_t q_ = begin; q_ < (plan)->n_pairs; q_++) {                                                       \
             real *second_ = (values) + (plan)->second[q_];                                                             \
-            *second_ = formula((values)[(plan)->first[q_]], *second_, heights_[q_], first_sizes_[q_],                  \
+            *second_ = formula((values)[(plan)->first[q_]], *second_, offs_[q_], first_sizes_[q_],                     \
                                second_sizes_[q_], own_size);                                                           \
             KEEP_SCALAR;                                                                                               \
         }                                                                                                              \
@@ -75,12 +75,45 @@ static inline void TYPED(keep_columns)(const condense_plan *plan, ptrdiff_t row,
     }
 }
 
-/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b.
- * */
-static inline void TYPED(gather_left)(const triangle *t, ptrdiff_t a, const int32_t *restrict earlier, ptrdiff_t count,
-                                      real *restrict to) {
-    const real *values = (const real *)t->values;
+/* Collect the distances of the given-up positions of ranks [start, start + GIVEN_LANES) to those of higher ranks: rows
+ * are read as they lie, and written as columns, a cache line of each. scratch: condense_scratch_bytes. */
+static inline void TYPED(collect_given_up)(const triangle *t, const condense_plan *plan, ptrdiff_t start,
+                                           void *scratch) {
+    const ptrdiff_t count = plan->n_pairs, lanes = count - start < GIVEN_LANES ? count - start : GIVEN_LANES;
+    const int32_t *restrict given = plan->given;
+    real *rows = (real *)scratch; /* by rank - start, GIVEN_LANES times */
+    const ptrdiff_t ld = count - start;
+    for (ptrdiff_t i = 0; i < lanes; i++) {
+        const real *row = (const real *)t->values + triangle_offset(t->n, given[start + i]);
+        real *restrict out = rows + i * ld - start;
+        for (ptrdiff_t rank = start + i + 1; rank < count; rank++) {
+            out[rank] = row[given[rank]];
+            KEEP_SCALAR;
+        }
+    }
+    for (ptrdiff_t rank = start + 1; rank < count; rank++) {
+        const ptrdiff_t before = rank - start < lanes ? rank - start : lanes;
+        real *restrict out = (real *)plan->given_up + given_up_offset(rank) + start;
+        for (ptrdiff_t i = 0; i < before; i++) out[i] = rows[i * ld + rank - start];
+    }
+}
+
+/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b
+ * and all given up, as a is. */
+static inline void TYPED(gather_left)(const triangle *t, const condense_plan *plan, ptrdiff_t a,
+                                      const int32_t *restrict earlier, ptrdiff_t count, real *restrict to) {
+    const real *values = (const real *)t->values, *row = values + triangle_offset(t->n, a);
     const ptrdiff_t n = t->n;
+    if (plan->given_up) {
+        const real *before = (const real *)plan->given_up + given_up_offset(plan->rank[a]);
+        for (ptrdiff_t k = 0; k < count; k++) {
+            const ptrdiff_t e = earlier[k], least = e < a ? e : a, most = e < a ? a : e;
+            const real *place = e < a ? before + plan->rank[e] : row + e;
+            to[k] = TYPED(taken)(t, *place, least, most);
+            KEEP_SCALAR;
+        }
+        return;
+    }
     for (ptrdiff_t k = 0; k < count; k++) {
         const ptrdiff_t next = k + COLUMN_AHEAD < count ? earlier[k + COLUMN_AHEAD] : a;
         if (next < a) PREFETCH(values + triangle_offset(n, next) + a);
@@ -130,7 +163,7 @@ static inline void TYPED(half_of)(const triangle *t, const condense_plan *plan, 
     *right = TYPED(taken_run)(t, position, row, b + 1, t->n, w->leaf_right[side]);
     *left = w->known;
     if (position != b) {
-        TYPED(gather_left)(t, position, w->earlier, w->count, w->leaf_left[side]);
+        TYPED(gather_left)(t, plan, position, w->earlier, w->count, w->leaf_left[side]);
         *left = w->leaf_left[side];
     }
 }
@@ -154,11 +187,11 @@ static inline void TYPED(condense_row)(const triangle *t, const condense_plan *p
     real *values = w.right[0];
     const real *left = w.known;
     for (ptrdiff_t q = own; q < begin; q++) {
-        const real *right_x, *left_x, *right_y, *left_y, height = ((const real *)plan->heights)[q];
+        const real *right_x, *left_x, *right_y, *left_y, off = ((const real *)plan->offs)[q];
         TYPED(half_of)(t, plan, &w, b, q, 0, &right_x, &left_x);
         TYPED(half_of)(t, plan, &w, b, q, 1, &right_y, &left_y);
         const int to = plan->out_buffer[q];
-        LW_DISPATCH(method, CONDENSE_OWN, t, b, right_x, right_y, height, first_sizes[q], second_sizes[q], w.right[to],
+        LW_DISPATCH(method, CONDENSE_OWN, t, b, right_x, right_y, off, first_sizes[q], second_sizes[q], w.right[to],
                     w.count, w.earlier, left_x, left_y, w.left[to])
         left = w.left[to];
     }

@@ -1,25 +1,23 @@
-/* Merging all pairs that are each other's nearest, and again, and again, by what lists of nearest neighbors tell: most
- * of the merges of a reducible method for one pass over the triangle.
+/* Reducible methods: merging all pairs that are each other's nearest, and again, and again, by what lists of nearest
+ * neighbors tell: most of the merges for one pass over the triangle.
  *
  * After a pass every cluster x knows its nearest neighbors, LISTED of them, and a radius: clusters not linked with it
  * are no nearer than that. Links go both ways; two clusters without one are at least as far apart as the greater of
  * their radii. When a and b merge, the merged cluster's links are those of both. A distance that only one of them has
  * is bounded from below, by the formula with a radius in its place, and computed from the triangle when the bound alone
  * does not decide; so is the merged cluster's radius. A cluster whose nearest link is beyond its radius has to wait for
- * the next pass, in which all merges so far are carried out.
+ * the next pass.
  *
  * Reducible methods never bring a merged cluster nearer to a third one than the nearer of its halves was, and all their
  * formulas grow with the distances: so bounds stay bounds, and two clusters that are each other's nearest will be
  * merged whatever else is merged before them.
- *
- * All in float64, whatever the triangle holds. One thread; nothing depends on time.
  */
 #ifndef FASTCLUSTER_EXT_MUTUAL_H
 #define FASTCLUSTER_EXT_MUTUAL_H
 
-#include "triangle.h"
+#include "merging.h"
 
-enum { NODE_NONE = -1, NODE_UNKNOWN = -2 };
+enum { NODE_UNKNOWN = -2 };
 
 /* One end of a link between two clusters. */
 typedef struct {
@@ -29,13 +27,11 @@ typedef struct {
 } link_end;
 
 typedef struct {
-    ptrdiff_t n;
     link_end *ends;
     uint8_t *exact;    /* whether an end's value is the distance */
     ptrdiff_t capacity, used;
     /* By position. */
     int32_t *begin, *count; /* of the links of the cluster there */
-    int32_t *node;          /* the cluster: its position before any merge, or n + the number of its merge; NODE_NONE */
     int32_t *closest;       /* node of the nearest; NODE_UNKNOWN: to be found; NODE_NONE: beyond the radius */
     int32_t *mark;          /* while two clusters merge: where the merged one's link with the cluster here is */
     int32_t *queue;         /* n, in turn: positions whose nearest may be mutual */
@@ -43,39 +39,13 @@ typedef struct {
     double *radius;
     ptrdiff_t first_queued, n_queued;
     double least_size;
-    /* By node. */
-    int32_t *place;  /* 2 n: position; NODE_NONE once it has merged */
-    double *sizes;   /* 2 n */
-    int32_t *members; /* 2 n */
-    /* By merge. */
-    ptrdiff_t merges;
-    int32_t *first, *second;         /* positions: of the earlier, which is given up, and the later, which is kept */
-    int32_t *first_node, *second_node;
-    double *heights;
 } mutual;
 
-/* What is a bound up to rounding is one with this factor. */
-FC_INLINE double below(double bound) { return bound > 0 ? bound * (1 - 0x1p-49) : bound * (1 + 0x1p-49); }
-
-/* The distance of two clusters, from those of the positions they are made of. */
-static double distance_between(const mutual *m, const triangle *t, lw_method method, int32_t x, int32_t y) {
-    if (x < y) {
-        const int32_t later = y;
-        y = x;
-        x = later;
-    }
-    if (x < m->n) return triangle_taken(t, y, x);
-    const ptrdiff_t merge = x - m->n;
-    const int32_t a = m->first_node[merge], b = m->second_node[merge];
-    return lw_apply(method, distance_between(m, t, method, a, y), distance_between(m, t, method, b, y),
-                    m->heights[merge], m->sizes[a], m->sizes[b], m->sizes[y]);
-}
-
-static inline void enqueue(mutual *m, int32_t position) {
+static inline void enqueue(mutual *m, ptrdiff_t n, int32_t position) {
     if (m->queued[position]) return;
     ptrdiff_t at = m->first_queued + m->n_queued++;
     m->queued[position] = 1;
-    m->queue[at < m->n ? at : at - m->n] = position;
+    m->queue[at < n ? at : at - n] = position;
 }
 
 static inline int is_listed(const nearby *lists, int32_t neighbor, int32_t position) {
@@ -103,10 +73,10 @@ static inline void put_end(mutual *m, ptrdiff_t at, double value, int32_t other,
 }
 
 /* Begin with the triangle's clusters, the lists of a pass over it, and the links they make. */
-static inline void mutual_begin(mutual *m, const triangle *t, const nearby *lists) {
+static inline void mutual_begin(mutual *m, merging *g, const triangle *t, const nearby *lists) {
     const int32_t n = (int32_t)t->n;
-    m->n = n;
-    m->merges = m->first_queued = m->n_queued = 0;
+    merging_begin(g, t);
+    m->first_queued = m->n_queued = 0;
     m->least_size = INFINITY;
     for (int32_t x = 0; x < n; x++) m->count[x] = 0;
     for (int32_t x = 0; x < n; x++) {
@@ -122,12 +92,9 @@ static inline void mutual_begin(mutual *m, const triangle *t, const nearby *list
         m->begin[x] = (int32_t)m->used;
         m->used += m->count[x];
         m->count[x] = 0;
-        m->node[x] = m->place[x] = x;
         m->mark[x] = -1;
         m->queued[x] = 0;
-        m->members[x] = 1;
-        m->sizes[x] = triangle_real(t, t->sizes, x);
-        m->least_size = m->sizes[x] < m->least_size ? m->sizes[x] : m->least_size;
+        m->least_size = g->sizes[x] < m->least_size ? g->sizes[x] : m->least_size;
         m->radius[x] = triangle_real(t, lists->bounds, x);
         m->closest[x] = t->nearest[x] < 0 ? NODE_NONE : t->nearest[x];
     }
@@ -142,12 +109,12 @@ static inline void mutual_begin(mutual *m, const triangle *t, const nearby *list
             put_end(m, its, value, x, own, 1);
         }
     }
-    for (int32_t x = 0; x < n; x++) enqueue(m, x);
+    for (int32_t x = 0; x < n; x++) enqueue(m, n, x);
 }
 
 /* The nearest cluster to the one at `position`, the lowest position of those as near; NODE_NONE if it may be one
  * without a link. Ends that are gone are dropped on the way. */
-static inline int32_t find_closest(mutual *m, const triangle *t, lw_method method, int32_t position) {
+static inline int32_t find_closest(mutual *m, const merging *g, const triangle *t, lw_method method, int32_t position) {
     const int32_t begin = m->begin[position];
     int32_t kept = begin;
     for (int32_t i = begin; i < begin + m->count[position]; i++) {
@@ -165,14 +132,14 @@ static inline int32_t find_closest(mutual *m, const triangle *t, lw_method metho
         for (int32_t i = begin; i < kept; i++) {
             const link_end *end = m->ends + i;
             if (best < 0 || end->value < m->ends[best].value ||
-                (end->value == m->ends[best].value && m->place[end->other] < m->place[m->ends[best].other])) {
+                (end->value == m->ends[best].value && g->place[end->other] < g->place[m->ends[best].other])) {
                 best = i;
             }
         }
         if (best < 0 || !(m->ends[best].value <= m->radius[position])) return NODE_NONE;
         if (m->exact[best]) return m->ends[best].other;
         const int32_t twin = m->ends[best].twin;
-        const double value = distance_between(m, t, method, m->node[position], m->ends[best].other);
+        const double value = distance_between(g, t, method, g->node[position], m->ends[best].other);
         m->ends[best].value = m->ends[twin].value = value;
         m->exact[best] = m->exact[twin] = 1;
     }
@@ -187,9 +154,9 @@ static inline double height_of(const mutual *m, int32_t position, int32_t other)
 }
 
 /* The clusters at a < b, which are each other's nearest, become one at b. */
-static inline void merge_mutual(mutual *m, lw_method method, int32_t a, int32_t b) {
-    const int32_t node_a = m->node[a], node_b = m->node[b], merged = (int32_t)(m->n + m->merges);
-    const double height = height_of(m, a, node_b), size_a = m->sizes[node_a], size_b = m->sizes[node_b];
+static inline void merge_mutual(mutual *m, merging *g, lw_method method, int32_t a, int32_t b) {
+    const int32_t node_a = g->node[a], node_b = g->node[b], merged = (int32_t)(g->n + g->merges);
+    const double height = height_of(m, a, node_b), size_a = g->sizes[node_a], size_b = g->sizes[node_b];
     const double radius_a = m->radius[a], radius_b = m->radius[b];
     const double radius = below(lw_apply(method, radius_a, radius_b, height, size_a, size_b, m->least_size));
     const ptrdiff_t begin = m->used;
@@ -201,13 +168,13 @@ static inline void merge_mutual(mutual *m, lw_method method, int32_t a, int32_t 
         for (int32_t i = from; i < from + m->count[sides[side]]; i++) {
             const link_end end = m->ends[i];
             if (end.other == NODE_NONE || end.other == node_a || end.other == node_b) continue;
-            const int32_t y = m->place[end.other], at = m->mark[y];
+            const int32_t y = g->place[end.other], at = m->mark[y];
             if (at < 0) {
                 m->mark[y] = (int32_t)m->used;
                 put_end(m, m->used++, end.value, end.other, end.twin, m->exact[i] | (side ? 4 : 2));
             } else {
                 m->ends[at].value = lw_apply(method, m->ends[at].value, end.value, height, size_a, size_b,
-                                             m->sizes[end.other]);
+                                             g->sizes[end.other]);
                 m->exact[at] = m->exact[at] & m->exact[i] & 1;
                 if (!m->exact[at]) m->ends[at].value = below(m->ends[at].value);
                 m->ends[end.twin].other = NODE_NONE;
@@ -217,20 +184,20 @@ static inline void merge_mutual(mutual *m, lw_method method, int32_t a, int32_t 
     ptrdiff_t kept = begin;
     for (ptrdiff_t i = begin; i < m->used; i++) {
         link_end end = m->ends[i];
-        const int32_t y = m->place[end.other];
+        const int32_t y = g->place[end.other];
         const double radius_y = m->radius[y];
         int exact = m->exact[i] & 1;
         m->mark[y] = -1;
         if (m->closest[y] == node_a || m->closest[y] == node_b) {
             m->closest[y] = NODE_UNKNOWN;
-            enqueue(m, y);
+            enqueue(m, g->n, y);
         }
         if (m->exact[i] & 6) { /* a link of one of the two only */
             const double other_radius = m->exact[i] & 2 ? radius_b : radius_a;
             const double bound = other_radius > radius_y ? other_radius : radius_y;
             end.value = m->exact[i] & 2
-                            ? lw_apply(method, end.value, bound, height, size_a, size_b, m->sizes[end.other])
-                            : lw_apply(method, bound, end.value, height, size_a, size_b, m->sizes[end.other]);
+                            ? lw_apply(method, end.value, bound, height, size_a, size_b, g->sizes[end.other])
+                            : lw_apply(method, bound, end.value, height, size_a, size_b, g->sizes[end.other]);
             end.value = below(end.value);
             exact = 0;
         }
@@ -246,88 +213,30 @@ static inline void merge_mutual(mutual *m, lw_method method, int32_t a, int32_t 
     m->begin[b] = (int32_t)begin;
     m->count[b] = (int32_t)(kept - begin);
     m->count[a] = 0;
-    m->first[m->merges] = a;
-    m->second[m->merges] = b;
-    m->first_node[m->merges] = node_a;
-    m->second_node[m->merges] = node_b;
-    m->heights[m->merges] = height;
-    m->merges++;
-    m->place[node_a] = m->place[node_b] = m->node[a] = NODE_NONE;
-    m->place[merged] = b;
-    m->node[b] = merged;
-    m->sizes[merged] = size_a + size_b;
-    m->members[merged] = m->members[node_a] + m->members[node_b];
+    merge_clusters(g, a, b, height);
     m->radius[b] = radius;
     m->closest[b] = NODE_UNKNOWN;
-    enqueue(m, b);
+    enqueue(m, g->n, b);
 }
 
 /* Look at so many of the queue, and merge what can be. Returns whether there are more. */
-static inline int mutual_go_on(mutual *m, const triangle *t, lw_method method, ptrdiff_t many) {
+static inline int mutual_go_on(mutual *m, merging *g, const triangle *t, lw_method method, ptrdiff_t many) {
     while (m->n_queued > 0 && many-- > 0) {
         const int32_t x = m->queue[m->first_queued];
-        m->first_queued = m->first_queued + 1 < m->n ? m->first_queued + 1 : 0;
+        m->first_queued = m->first_queued + 1 < g->n ? m->first_queued + 1 : 0;
         m->n_queued--;
         m->queued[x] = 0;
-        if (m->node[x] == NODE_NONE) continue;
-        if (m->closest[x] == NODE_UNKNOWN) m->closest[x] = find_closest(m, t, method, x);
+        if (g->node[x] == NODE_NONE) continue;
+        if (m->closest[x] == NODE_UNKNOWN) m->closest[x] = find_closest(m, g, t, method, x);
         if (m->closest[x] == NODE_NONE) continue;
-        const int32_t y = m->place[m->closest[x]];
-        if (m->closest[y] == NODE_UNKNOWN) m->closest[y] = find_closest(m, t, method, y);
-        if (m->closest[y] != m->node[x]) continue;
-        if (m->members[m->node[x]] + m->members[m->node[y]] > MEMBERS_MOST) continue;
+        const int32_t y = g->place[m->closest[x]];
+        if (m->closest[y] == NODE_UNKNOWN) m->closest[y] = find_closest(m, g, t, method, y);
+        if (m->closest[y] != g->node[x]) continue;
+        if (!can_merge(g, x, y)) continue;
         if (m->used + m->count[x] + m->count[y] > m->capacity) return 0;
-        merge_mutual(m, method, x < y ? x : y, x < y ? y : x);
+        merge_mutual(m, g, method, x < y ? x : y, x < y ? y : x);
     }
     return m->n_queued > 0;
-}
-
-/* Buffers that a cluster needs: the more demanding half comes first, the other one beside its result. */
-static int32_t buffers_of(const mutual *m, int32_t node, const int32_t *needs) {
-    return node < m->n ? 0 : needs[node - m->n];
-}
-
-/* The pairs of a cluster to the plan, halves first, its own last, with its result in `buffer`. */
-static void plan_cluster(const mutual *m, const triangle *t, condense_plan *plan, const int32_t *needs, int32_t node,
-                         int32_t final, int buffer) {
-    const ptrdiff_t merge = node - m->n;
-    const int32_t a = m->first_node[merge], b = m->second_node[merge];
-    const int32_t needs_a = buffers_of(m, a, needs), needs_b = buffers_of(m, b, needs);
-    const int a_first = needs_a >= needs_b;
-    const int buffer_a = !needs_a ? -1 : a_first || !needs_b ? buffer : buffer + 1;
-    const int buffer_b = !needs_b ? -1 : !a_first || !needs_a ? buffer : buffer + 1;
-    if (needs_a && a_first) plan_cluster(m, t, plan, needs, a, final, buffer_a);
-    if (needs_b) plan_cluster(m, t, plan, needs, b, final, buffer_b);
-    if (needs_a && !a_first) plan_cluster(m, t, plan, needs, a, final, buffer_a);
-    const ptrdiff_t q = plan->n_pairs++;
-    plan->final[q] = final;
-    plan->first[q] = m->first[merge];
-    plan->second[q] = m->second[merge];
-    plan->first_buffer[q] = (int8_t)buffer_a;
-    plan->second_buffer[q] = (int8_t)buffer_b;
-    plan->out_buffer[q] = (int8_t)buffer;
-    triangle_set_real(t, plan->heights, q, m->heights[merge]);
-    triangle_set_real(t, plan->first_sizes, q, m->sizes[a]);
-    triangle_set_real(t, plan->second_sizes, q, m->sizes[b]);
-}
-
-/* Plan to carry all merges out. Works in m's queue, which is empty or given up. */
-static inline void mutual_plan(const mutual *m, const triangle *t, condense_plan *plan) {
-    int32_t *needs = m->queue;
-    for (ptrdiff_t k = 0; k < m->merges; k++) {
-        const int32_t a = buffers_of(m, m->first_node[k], needs), b = buffers_of(m, m->second_node[k], needs);
-        needs[k] = a == b ? a + 1 : a > b ? a : b;
-    }
-    memset(plan->kept, 0, (size_t)m->n / 8 + 1);
-    plan->n_new = plan->n_pairs = 0;
-    for (ptrdiff_t x = 0; x < m->n; x++) {
-        const int32_t node = m->node[x];
-        if (node == NODE_NONE) continue;
-        if (node >= m->n) plan_cluster(m, t, plan, needs, node, (int32_t)x, 0);
-        plan->kept[x / 8] |= (uint8_t)(1 << x % 8);
-        plan->source[plan->n_new] = (int32_t)x;
-        triangle_set_real(t, plan->sizes, plan->n_new++, m->sizes[node]);
-    }
 }
 
 #endif

@@ -47,15 +47,20 @@ typedef struct {
     int32_t *final;    /* old position the cluster ends at */
     int32_t *first;    /* old positions of the pair: the earlier one, given up */
     int32_t *second;   /* and the later one */
-    void *heights;     /* the distances at which they merge */
+    void *offs;        /* what the formula takes off for the distance at which they merge */
     void *first_sizes, *second_sizes;
     int8_t *first_buffer, *second_buffer; /* where a row's own halves are while they merge; -1: in the triangle */
     int8_t *out_buffer;
+    /* The distances between positions that are given up, or NULL: collected beforehand where there is memory. */
+    void *given_up;
+    int32_t *given, *rank; /* these positions, ascending; by position, how many are before it */
 } condense_plan;
 
 /* Clusters that become one between two passes, at most: their distances may be computed from all pairs of them. A row's
- * own ones merge in buffers, of which a tree with so many leaves needs no more. */
-enum { MEMBERS_MOST = 32, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 7 };
+ * own ones merge in buffers. */
+enum { MEMBERS_MOST = 256, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 7 };
+
+enum { GIVEN_LANES = 16 }; /* given-up positions collected at a time */
 
 /* What values are between, and whether all are finite, as one thread has seen. */
 typedef struct {
@@ -74,6 +79,23 @@ typedef struct {
     uint8_t *counts;     /* n: how many are listed */
     uint8_t *last;       /* n: which of a full list is the last */
 } nearby;
+
+/* All pairs of clusters that are nearer than `reach`, as all threads have found them, row by row in no order. */
+typedef struct {
+    double reach;
+    double linked;         /* how near they are for closest.h to link them at once */
+    ptrdiff_t capacity;
+    ptrdiff_t found;       /* more than the capacity: then some have been left out */
+    void *values;          /* capacity: distances, float or double as in the triangle */
+    int32_t *columns;      /* capacity */
+    int32_t *begin, *counts; /* n: by row */
+} near_pairs;
+
+/* Where the distances of the given-up position of that rank to those before it begin: whole cache lines for each. */
+FC_INLINE ptrdiff_t given_up_offset(ptrdiff_t rank) {
+    const ptrdiff_t q = rank / GIVEN_LANES;
+    return GIVEN_LANES * (GIVEN_LANES * (q * (q - 1) / 2) + (rank - GIVEN_LANES * q) * q + rank);
+}
 
 /* What one thread found in one run of positions: the least distance, the first position that has it (-1: none). */
 typedef struct {
@@ -126,6 +148,7 @@ enum { SETTLED_RUNS = 256 }; /* runs of a row whose least distances are remember
 #define TYPED(name) name##_f32
 #include "neighbors_typed.h"
 #include "triangle_typed.h"
+#include "near_typed.h"
 #include "condense_typed.h"
 #undef real
 #undef vec
@@ -144,6 +167,7 @@ enum { SETTLED_RUNS = 256 }; /* runs of a row whose least distances are remember
 #define TYPED(name) name##_f64
 #include "neighbors_typed.h"
 #include "triangle_typed.h"
+#include "near_typed.h"
 #include "condense_typed.h"
 #undef real
 #undef vec
@@ -173,6 +197,10 @@ static inline void triangle_set_real(const triangle *t, void *array, ptrdiff_t i
     }
 }
 
+static inline void triangle_prefetch(const triangle *t, ptrdiff_t i, ptrdiff_t j) {
+    __builtin_prefetch((const char *)t->values + (triangle_offset(t->n, i) + j) * (t->is_double ? 8 : 4));
+}
+
 /* As the formula wants it. */
 static inline double triangle_taken(const triangle *t, ptrdiff_t i, ptrdiff_t j) {
     const ptrdiff_t at = triangle_offset(t->n, i) + j;
@@ -183,6 +211,11 @@ static inline double triangle_taken(const triangle *t, ptrdiff_t i, ptrdiff_t j)
 static inline void settle_row(const triangle *t, ptrdiff_t row, const void *from, void *to, const nearby *lists,
                               extent *seen) {
     TRIANGLE_DISPATCH(t->is_double, settle_row, t, row, from, to, lists, seen);
+}
+
+static inline void collect_row(const triangle *t, ptrdiff_t row, const void *from, void *to, near_pairs *near,
+                               void *scratch, extent *seen) {
+    TRIANGLE_DISPATCH(t->is_double, collect_row, t, row, from, to, near, scratch, seen);
 }
 
 static inline void clear_lists(const triangle *t, const nearby *lists) {
@@ -208,6 +241,10 @@ static inline void condense_row(const triangle *t, const condense_plan *plan, lw
     TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, above, scratch, out);
 }
 
+static inline void collect_given_up(const triangle *t, const condense_plan *plan, ptrdiff_t start, void *scratch) {
+    TRIANGLE_DISPATCH(t->is_double, collect_given_up, t, plan, start, scratch);
+}
+
 static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
     return TRIANGLE_DISPATCH(t->is_double, scan_run, t, x, start, stop);
 }
@@ -230,6 +267,8 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
 }
 
 /* Bytes of a thread's scratch, for all that takes one. */
-static inline size_t condense_scratch_bytes(ptrdiff_t n) { return (size_t)n * CONDENSE_REALS * sizeof(double); }
+static inline size_t condense_scratch_bytes(ptrdiff_t n) {
+    return (size_t)n * (CONDENSE_REALS > GIVEN_LANES ? CONDENSE_REALS : GIVEN_LANES) * sizeof(double);
+}
 
 #endif

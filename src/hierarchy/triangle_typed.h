@@ -181,11 +181,12 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     return best;
 }
 
-#define MERGE_LEFT(formula, t, a, b, start, stop, best)                                                                \
+#define MERGE_LEFT(formula, t, method, a, b, start, stop, best)                                                        \
     do {                                                                                                               \
         real *values_ = (real *)(t)->values;                                                                           \
         const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
-        const real height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];                                      \
+        const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
+        const real off_ = LW_TYPED(lw_off)(method, row_a_[b], size_a_, size_b_);                                       \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
             const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (stop) ? z_ + COLUMN_AHEAD : z_;                              \
             PREFETCH(values_ + triangle_offset((t)->n, ahead_) + (b));                                                 \
@@ -193,7 +194,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
             if (!(sizes_[z_] > 0) || z_ == (a)) continue;                                                              \
             real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
-            const real merged_ = formula(to_a_, row_z_[b], height_, size_a_, size_b_, sizes_[z_]);                     \
+            const real merged_ = formula(to_a_, row_z_[b], off_, size_a_, size_b_, sizes_[z_]);                        \
             row_z_[b] = merged_;                                                                                       \
             if ((t)->nearest[z_] == (a) || (t)->nearest[z_] == (b)) (t)->nearest[z_] = NEAREST_UNKNOWN;                \
             prefer_nearest(best, (double)merged_, z_);                                                                 \
@@ -201,13 +202,14 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
     } while (0)
 
 /* row_to[z] from row_a[z] and row_b[z]: where both are stored side by side. */
-#define MERGE_RIGHT(formula, t, a, b, start, stop, row_a, row_b, row_to)                                               \
+#define MERGE_RIGHT(formula, t, method, a, b, start, stop, row_a, row_b, row_to)                                       \
     do {                                                                                                               \
         const real *restrict sizes_ = (const real *)(t)->sizes;                                                        \
-        const real height_ = ((const real *)(t)->values)[triangle_offset((t)->n, a) + (b)];                            \
         const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
+        const real off_ = LW_TYPED(lw_off)(method, ((const real *)(t)->values)[triangle_offset((t)->n, a) + (b)],      \
+                                           size_a_, size_b_);                                                          \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
-            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], height_, size_a_, size_b_, sizes_[z_]);                   \
+            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], off_, size_a_, size_b_, sizes_[z_]);                      \
         }                                                                                                              \
     } while (0)
 
@@ -218,11 +220,11 @@ static inline nearest_found TYPED(merge_run)(const triangle *t, lw_method method
                                              ptrdiff_t start, ptrdiff_t stop) {
     nearest_found best = {INFINITY, -1};
     const ptrdiff_t left_stop = stop < b ? stop : b, right_start = start > b ? start : b + 1;
-    LW_DISPATCH(method, MERGE_LEFT, t, a, b, start, left_stop, &best)
+    LW_DISPATCH(method, MERGE_LEFT, t, method, a, b, start, left_stop, &best)
     if (right_start >= stop) return best;
     const real *restrict row_a = (const real *)t->values + triangle_offset(t->n, a);
     real *row_b = (real *)t->values + triangle_offset(t->n, b);
-    LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_b)
+    LW_DISPATCH(method, MERGE_RIGHT, t, method, a, b, right_start, stop, row_a, row_b, row_b)
     const nearest_found right = TYPED(scan_run)(t, b, right_start, stop);
     prefer_nearest(&best, right.distance, right.position);
     int32_t *restrict nearest = t->nearest;
@@ -261,10 +263,11 @@ FC_INLINE ptrdiff_t TYPED(occupied)(const triangle *t, ptrdiff_t start, ptrdiff_
 
 /* For the positions z[0 .. count): their distances to b, and to a if these are not in its row, down two columns; the
  * merged ones to row[a] or to row_a[z], and to `merged`, indexed with z - start. */
-#define ABSORB_COLUMNS(formula, t, a, b, z, count, start, is_left, merged)                                             \
+#define ABSORB_COLUMNS(formula, t, method, a, b, z, count, start, is_left, merged)                                     \
     do {                                                                                                               \
         real *values_ = (real *)(t)->values, *row_a_ = values_ + triangle_offset((t)->n, a);                           \
-        const real *sizes_ = (const real *)(t)->sizes, height_ = row_a_[b], size_a_ = sizes_[a], size_b_ = sizes_[b];  \
+        const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
+        const real off_ = LW_TYPED(lw_off)(method, row_a_[b], size_a_, size_b_);                                       \
         for (ptrdiff_t q_ = -COLUMN_AHEAD; q_ < (count); q_++) {                                                       \
             if (q_ + COLUMN_AHEAD < (count)) {                                                                         \
                 const real *ahead_ = values_ + triangle_offset((t)->n, (z)[q_ + COLUMN_AHEAD]);                        \
@@ -274,7 +277,7 @@ FC_INLINE ptrdiff_t TYPED(occupied)(const triangle *t, ptrdiff_t start, ptrdiff_
             if (q_ < 0) continue;                                                                                      \
             const ptrdiff_t z_ = (z)[q_];                                                                              \
             real *row_ = values_ + triangle_offset((t)->n, z_), *own_ = (is_left) ? row_ + (a) : row_a_ + z_;          \
-            const real merged_ = formula(*own_, row_[b], height_, size_a_, size_b_, sizes_[z_]);                       \
+            const real merged_ = formula(*own_, row_[b], off_, size_a_, size_b_, sizes_[z_]);                          \
             *own_ = merged_;                                                                                           \
             (merged)[z_ - (start)] = merged_;                                                                          \
         }                                                                                                              \
@@ -287,7 +290,7 @@ static inline void TYPED(absorb_left)(const triangle *t, lw_method method, ptrdi
     int32_t z[NEAREST_RUN];
     const ptrdiff_t count = TYPED(occupied)(t, start, stop, z), length = stop - start;
     for (ptrdiff_t i = 0; i < length; i++) merged[i] = NAN; /* not nearer than anything */
-    LW_DISPATCH(method, ABSORB_COLUMNS, t, a, b, z, count, start, 1, merged)
+    LW_DISPATCH(method, ABSORB_COLUMNS, t, method, a, b, z, count, start, 1, merged)
     const real *restrict distances = (const real *)t->distances + start;
     const int32_t *restrict nearest = t->nearest + start, own = (int32_t)a, other = (int32_t)b;
     for (ptrdiff_t run = 0; run < length; run += NEAREST_LANES) {
@@ -310,7 +313,7 @@ static inline nearest_found TYPED(absorb_middle)(const triangle *t, lw_method me
     const int32_t lost = (int32_t)b;
     const ptrdiff_t count = TYPED(occupied)(t, start, stop, z), length = stop - start;
     for (ptrdiff_t i = 0; i < length; i++) merged[i] = INFINITY;
-    LW_DISPATCH(method, ABSORB_COLUMNS, t, a, b, z, count, start, 0, merged)
+    LW_DISPATCH(method, ABSORB_COLUMNS, t, method, a, b, z, count, start, 0, merged)
     for (ptrdiff_t i = start; i < stop; i++) nearest[i] = nearest[i] == lost ? NEAREST_UNKNOWN : nearest[i];
     nearest_found best = TYPED(least_of)(merged, 0, count ? length : 0);
     if (best.distance == INFINITY && count) best.position = z[0] - start;
@@ -338,7 +341,7 @@ static inline nearest_found TYPED(absorb_run)(const triangle *t, lw_method metho
     if (right_start < stop) {
         real *row_a = (real *)t->values + triangle_offset(n, a);
         const real *restrict row_b = (const real *)t->values + triangle_offset(n, b);
-        LW_DISPATCH(method, MERGE_RIGHT, t, a, b, right_start, stop, row_a, row_b, row_a)
+        LW_DISPATCH(method, MERGE_RIGHT, t, method, a, b, right_start, stop, row_a, row_b, row_a)
         const nearest_found found = TYPED(scan_run)(t, a, right_start, stop);
         prefer_nearest(&best, found.distance, found.position);
     }
