@@ -53,6 +53,7 @@ static inline void TYPED(collect_row)(const triangle *t, ptrdiff_t row, const vo
     ptrdiff_t count = 0;
     for (ptrdiff_t run = row + 1, end; run < n; run = end) {
         end = n - run < NEAREST_RUN ? n : run + NEAREST_RUN;
+        TYPED(fetch_run)(stored, end, n);
         if (seen) TYPED(see)(seen, stored + run, end - run);
         const real *values = TYPED(taken_run)(t, row, stored, run, end, taken);
         count += TYPED(near_run)(values, run, end, most, found + count, columns + count);

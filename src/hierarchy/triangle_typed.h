@@ -61,6 +61,12 @@ FC_INLINE real TYPED(taken)(const triangle *t, real value, ptrdiff_t i, ptrdiff_
     return (real)(scaled * scaled * (2 * (own * (other / (own + other)))));
 }
 
+/* Ask for the run of a row that begins at `start`, while the one before is worked on: memory has nothing to do then. */
+FC_INLINE void TYPED(fetch_run)(const real *row, ptrdiff_t start, ptrdiff_t n) {
+    const ptrdiff_t stop = n - start < NEAREST_RUN ? n : start + NEAREST_RUN;
+    for (ptrdiff_t j = start; j < stop; j += 64 / (ptrdiff_t)sizeof(real)) __builtin_prefetch(row + j);
+}
+
 /* What can be indexed with column numbers of [start, stop) for the values of a row: these themselves, or a copy in
  * `scratch` (that many) if they are not stored as they are wanted. */
 static inline const real *TYPED(taken_run)(const triangle *t, ptrdiff_t row, const real *restrict values,
@@ -70,7 +76,11 @@ static inline const real *TYPED(taken_run)(const triangle *t, ptrdiff_t row, con
         for (ptrdiff_t j = start; j < stop; j++) scratch[j - start] = TYPED(taken)(t, values[j], row, j);
     } else {
         const real factor = (real)t->scale;
-        for (ptrdiff_t j = start; j < stop; j++) scratch[j - start] = (values[j] * factor) * (values[j] * factor);
+        for (ptrdiff_t run = start, end; run < stop; run = end) {
+            end = stop - run < NEAREST_RUN ? stop : run + NEAREST_RUN;
+            TYPED(fetch_run)(values, end, stop);
+            for (ptrdiff_t j = run; j < end; j++) scratch[j - start] = (values[j] * factor) * (values[j] * factor);
+        }
     }
     return scratch - start;
 }
@@ -116,6 +126,7 @@ static inline void TYPED(settle_row)(const triangle *t, ptrdiff_t row, const voi
     ptrdiff_t best = row + 1;
     for (ptrdiff_t run = row + 1, end; run < n; run = end) {
         end = n - run < NEAREST_RUN ? n : run + NEAREST_RUN;
+        TYPED(fetch_run)(stored, end, n);
         if (seen) TYPED(see)(seen, stored + run, end - run);
         const real *values = TYPED(taken_run)(t, row, stored, run, end, scratch);
         const real run_least = TYPED(least_value)(values + run, end - run, lanes);
