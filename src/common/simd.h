@@ -289,6 +289,20 @@ FC_INLINE int vf_store_bits(float *out, vf value, const uint8_t *bits, ptrdiff_t
     vf_store(out, _mm512_maskz_compress_ps((vm)m, value));
     return __builtin_popcount(m);
 }
+
+/* Set the bit of every one of VF_LANES values that is less than `bound`. */
+FC_INLINE void vi_less_bits(uint8_t *bits, const int32_t *values, int32_t bound) {
+    const uint32_t m = _mm512_cmplt_epi32_mask(vi_load(values), vi_set1(bound));
+    bits[0] = (uint8_t)m;
+    bits[1] = (uint8_t)(m >> 8);
+}
+
+/* As vf_store_bits. */
+FC_INLINE int vi_store_bits(int32_t *out, const int32_t *values, const uint8_t *bits) {
+    const uint32_t m = (uint32_t)bits[0] | (uint32_t)bits[1] << 8;
+    vi_store(out, _mm512_maskz_compress_epi32((vm)m, vi_load(values)));
+    return __builtin_popcount(m);
+}
 #endif
 
 /* Write the values of every lane set in `m`, in order; returns how many. May write VF_LANES of them. */

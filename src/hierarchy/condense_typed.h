@@ -144,9 +144,33 @@ static inline TYPED(workspace) TYPED(lay_out)(ptrdiff_t n, void *scratch) {
         w.leaf_left[i] = rows + (3 + i) * n;
     }
     w.known = rows + 5 * n;
-    w.earlier = (int32_t *)(rows + 6 * n);
+    w.earlier = (int32_t *)(rows + 7 * n); /* vectors of what is known may end behind it */
     w.count = 0;
     return w;
+}
+
+/* What unites, of the pairs from `begin` on, with a column to the right of b, and lies to its left. */
+static inline void TYPED(find_earlier)(const condense_plan *plan, TYPED(workspace) *w, ptrdiff_t b, ptrdiff_t begin,
+                                       const real *restrict above) {
+    const int32_t *restrict first = plan->first;
+    ptrdiff_t q = begin, count = 0;
+#ifdef VF_COMPRESSES
+    for (; q + VF_LANES <= plan->n_pairs; q += VF_LANES) {
+        uint8_t bits[2];
+        vi_less_bits(bits, first + q, (int32_t)b);
+        ptrdiff_t known = count;
+        for (ptrdiff_t part = 0; part < VF_LANES; part += VEC_LANES) {
+            known += VEC(store_bits)(w->known + known, VEC(load)(above + q + part), bits, part);
+        }
+        count += vi_store_bits(w->earlier + count, first + q, bits);
+    }
+#endif
+    for (; q < plan->n_pairs; q++) {
+        w->earlier[count] = first[q];
+        w->known[count] = above[q];
+        count += first[q] < b;
+    }
+    w->count = count;
 }
 
 /* One half of pair q of the cluster that ends at b: where its distances to the right, and to the left, are. */
@@ -160,6 +184,7 @@ static inline void TYPED(half_of)(const triangle *t, const condense_plan *plan, 
     }
     const ptrdiff_t position = side ? plan->second[q] : plan->first[q];
     const real *row = (const real *)t->values + triangle_offset(t->n, position);
+    TYPED(fetch_run)(row, b + 1, t->n);
     *right = TYPED(taken_run)(t, position, row, b + 1, t->n, w->leaf_right[side]);
     *left = w->known;
     if (position != b) {
@@ -179,11 +204,7 @@ static inline void TYPED(condense_row)(const triangle *t, const condense_plan *p
     const ptrdiff_t n = t->n, b = plan->source[row], begin = pairs_behind(plan, b), own = pairs_behind(plan, b - 1);
     const real *first_sizes = (const real *)plan->first_sizes, *second_sizes = (const real *)plan->second_sizes;
     TYPED(workspace) w = TYPED(lay_out)(n, scratch);
-    for (ptrdiff_t q = begin; q < plan->n_pairs; q++) {
-        w.earlier[w.count] = plan->first[q];
-        w.known[w.count] = ((const real *)above)[q];
-        w.count += plan->first[q] < b;
-    }
+    TYPED(find_earlier)(plan, &w, b, begin, (const real *)above);
     real *values = w.right[0];
     const real *left = w.known;
     for (ptrdiff_t q = own; q < begin; q++) {

@@ -58,7 +58,7 @@ typedef struct {
 
 /* Clusters that become one between two passes, at most: their distances may be computed from all pairs of them. A row's
  * own ones merge in buffers. */
-enum { MEMBERS_MOST = 256, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 7 };
+enum { MEMBERS_MOST = 256, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 9 };
 
 enum { GIVEN_LANES = 16 }; /* given-up positions collected at a time */
 
