@@ -220,7 +220,7 @@ cdef extern from "hierarchy/closest.h" nogil:
 
     void closest_begin(closest_first* c, merging* g, const triangle* t, const near_pairs* near) noexcept
     bint closest_go_on(closest_first* c, merging* g, const triangle* t, lw_method method, ptrdiff_t many) noexcept
-    void choose_reach(closest_first* c, const merging* g, const triangle* t, lw_method method, double pairs,
+    bint choose_reach(closest_first* c, const merging* g, const triangle* t, lw_method method, double pairs,
                       near_pairs* near) noexcept
 
 
@@ -228,6 +228,7 @@ cdef extern from "hierarchy/closest.h" nogil:
 cdef enum:
     BLOCK_ROWS = 32  # rows condensed between two barriers; a few cache lines of an earlier row
     BLOCK_VALUES = 32768  # and so many more, where rows are short, that a barrier does not show
+    IN_CACHE = 1024  # clusters of these are merged one by one by the generic algorithm at once
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
     GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
@@ -268,7 +269,9 @@ cdef struct agglomeration:
     bint in_place  # the caller's matrix lies there
     bint filled  # the triangle does
     bint looks  # at what the caller's values are between
-    bint one_by_one  # clusters merge: nearest neighbors to the right are all that is needed
+    bint one_by_one  # the closest clusters merge: nearest neighbors to the right are all that is needed
+    int failures  # passes in turn that have found few pairs to merge, with methods that are not reducible
+    int waiting  # for so many passes no more are looked for
     # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
     ptrdiff_t start
     ptrdiff_t stop
@@ -344,7 +347,7 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
             lists = w.lists + thread if memory.start != NULL else NULL
             _lay_out_lists(w, memory, lists, n)
         _lay_out_mutual(&w.mutual, memory, n)
-    else:
+    elif n > IN_CACHE:
         _lay_out_closest(w, memory, n)
 
 
@@ -610,6 +613,9 @@ cdef void _record(agglomeration* w, ptrdiff_t a, ptrdiff_t b, double height) noe
 
 cdef int _find_merges(agglomeration* w) noexcept nogil:
     """Find what the lists, or the near pairs, of the last pass let merge."""
+    w.merging.merges = 0
+    if w.one_by_one:
+        return DONE
     if LW_REDUCIBLE(w.method):
         mutual_begin(&w.mutual, &w.merging, &w.t, w.lists)
         while mutual_go_on(&w.mutual, &w.merging, &w.t, w.method, LOOKED_AT):
@@ -627,11 +633,19 @@ cdef bint _many(agglomeration* w) noexcept nogil:
     return w.merging.merges * (FEW if LW_REDUCIBLE(w.method) else FEW_CLOSEST) >= w.t.n
 
 
-cdef void _choose_reach(agglomeration* w, ptrdiff_t n) noexcept nogil:
-    """How near the pairs are that the next pass, of n clusters, is to find."""
-    if not LW_REDUCIBLE(w.method):
-        choose_reach(&w.closest, &w.merging, &w.t, w.method, min(<double>NEAR_PAIRS * n, 0.75 * w.near.capacity),
-                     &w.near)
+cdef bint _choose_reach(agglomeration* w, ptrdiff_t n) noexcept nogil:
+    """How near the pairs are that the next pass, of n clusters, is to find. Returns whether they are worth finding."""
+    return choose_reach(&w.closest, &w.merging, &w.t, w.method, min(<double>NEAR_PAIRS * n, 0.75 * w.near.capacity),
+                        &w.near)
+
+
+cdef void _choose_pass(agglomeration* w, ptrdiff_t n) noexcept nogil:
+    """What the next pass, of n clusters, is to find."""
+    if LW_REDUCIBLE(w.method):
+        return
+    w.one_by_one = n <= IN_CACHE or w.waiting > 0 or not _choose_reach(w, n)
+    if w.waiting > 0:
+        w.waiting -= 1
 
 
 cdef void _plan_merges(agglomeration* w) noexcept nogil:
@@ -640,7 +654,7 @@ cdef void _plan_merges(agglomeration* w) noexcept nogil:
     for i in range(w.merging.merges):
         _record(w, w.merging.first[i], w.merging.second[i], w.merging.heights[i])
     plan_merges(&w.merging, &w.t, w.method, &w.plan)
-    _choose_reach(w, w.plan.n_new)
+    _choose_pass(w, w.plan.n_new)
 
 
 cdef void _plan_survivors(agglomeration* w) noexcept nogil:
@@ -657,7 +671,7 @@ cdef void _plan_survivors(agglomeration* w) noexcept nogil:
             new += 1
     w.plan.n_new, w.plan.n_pairs = new, 0
     merging_begin(&w.merging, &w.t)
-    _choose_reach(w, new)
+    _choose_pass(w, new)
 
 
 cdef void _scan_chunk(void* context, ptrdiff_t run, int thread) noexcept nogil:
@@ -760,10 +774,11 @@ cdef int _closest_until(agglomeration* w, ptrdiff_t alive, ptrdiff_t target) noe
 cdef int _find_nearest(agglomeration* w) noexcept nogil:
     """The whole triangle into the memory for it, and what merging one by one needs of it."""
     cdef int status = DONE
-    if not LW_REDUCIBLE(w.method):
+    if not LW_REDUCIBLE(w.method) and not w.one_by_one:
+        w.failures += 1
+        w.waiting = (1 << w.failures) - 1
         w.one_by_one = True
         status = _all_rows(w, _survey_chunk) if w.filled else _load(w)
-        w.one_by_one = False
     elif not w.filled:
         status = _load(w)
     w.t.scale, w.filled = 0, True
@@ -787,6 +802,7 @@ cdef int _agglomerate(agglomeration* w) noexcept nogil:
     cdef int status
     while w.t.n > 1:
         if _many(w):
+            w.failures = 0
             _plan_merges(w)
         else:
             status = _merge_one_by_one(w)
@@ -806,9 +822,11 @@ cdef void _first_pass(void* context) noexcept nogil:
     for thread in range(w.n_threads):
         w.seen[thread].least, w.seen[thread].greatest, w.seen[thread].finite = INFINITY, -INFINITY, True
     merging_begin(&w.merging, &w.t)
-    _choose_reach(w, w.t.n)
+    if not LW_REDUCIBLE(w.method) and not w.one_by_one:
+        _choose_reach(w, w.t.n)
     w.looks = True
-    w.status = _all_rows(w, _survey_chunk)
+    w.filled = w.one_by_one and not w.in_place
+    w.status = _load(w) if w.filled else _all_rows(w, _survey_chunk)
     w.looks = False
 
 
@@ -877,21 +895,29 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
     w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
     w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
     w.status, w.end, w.in_place, w.filled = DONE, NULL, room is None, False
-    w.looks, w.one_by_one = False, False
+    w.looks, w.one_by_one, w.failures, w.waiting = False, False, 0, 0
     w.t.scale = 1 if LW_SQUARED(w.method) else 0
     memory = _prepare(&w, n, weights)
     w.source = w.t
     try:
+        merging_begin(&w.merging, &w.t)
+        _choose_pass(&w, n)
         if room is None:
             w.begin = <char*>&values[0]
             w.end = w.begin + values.shape[0]
+        elif w.one_by_one:
+            matrix = room(n * (n - 1) // 2)
+            w.begin = &matrix[0]
+            w.end = w.begin + matrix.shape[0]
         _look_first(&w, scale_of)
         with nogil:
             team_run(&w.threads, n_threads, _first_merges, &w)
         _finish(&w)
         if _many(&w):
             needed = n - w.merging.merges
-        if room is not None and needed > 1:
+        if w.filled:
+            w.t.scale = 0
+        elif room is not None and needed > 1:
             matrix = room(needed * (needed - 1) // 2)
             w.begin = &matrix[0]
             w.end = w.begin + matrix.shape[0]

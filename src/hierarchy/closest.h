@@ -17,9 +17,9 @@
 #include "merging.h"
 
 /* Tuning, by benchmarks/bench_hierarchy.py: how many pairs may be linked to begin with, for each cluster, and how near
- * they may be, of the reach. Another merge before the next pass is worth some distances that are read for it, one for
+ * they may be, of the reach; how many of a sample of two for each cluster must be as near. Another merge before the next pass is worth some distances that are read for it, one for
  * WORTH clusters, and some merges may take what others have not, up to SAVED of them. */
-enum { LINKED_EACH = 8, WORTH = 64, SAVED = 64 };
+enum { LINKED_EACH = 8, CLOSE_SAMPLED = 3, WORTH = 64, SAVED = 64 };
 #define LINKED_REACH 0.45
 
 /* A pair of members within reach, as one of them sees it. */
@@ -410,17 +410,15 @@ static inline double select_value(double *values, ptrdiff_t count, ptrdiff_t ran
 }
 
 /* How near the pairs are that the next pass over the clusters, as merged so far, is to find: about `pairs` of them; and
- * be linked to begin with. From a sample of their distances, which takes the place of links. */
-static inline void choose_reach(closest_first *c, const merging *g, const triangle *t, lw_method method, double pairs,
-                                near_pairs *near) {
+ * be linked to begin with. From a sample of their distances, which takes the place of links. Returns whether it is worth
+ * while: if hardly any pair is much nearer than the reach, as in many dimensions, few will merge. */
+static inline int choose_reach(closest_first *c, const merging *g, const triangle *t, lw_method method, double pairs,
+                               near_pairs *near) {
     int32_t *alive = c->met;
-    ptrdiff_t n = 0, sampled = 0;
+    ptrdiff_t n = 0, sampled = 0, close = 0;
     for (int32_t x = 0; x < (int32_t)g->n; x++) {
         if (g->node[x] != NODE_NONE) alive[n++] = g->node[x];
     }
-    const double all = (double)n * (double)(n - 1) / 2;
-    near->reach = near->linked = INFINITY;
-    if (all <= (double)LINKED_EACH * (double)n && all < pairs) return;
     double *sample = (double *)c->links; /* two of each cluster: there is room for as many */
     uint64_t state = 0;
     for (ptrdiff_t i = 0; i < 2 * n; i++) {
@@ -431,15 +429,16 @@ static inline void choose_reach(closest_first *c, const merging *g, const triang
         const double value = distance_between(g, t, method, alive[x], alive[y]);
         if (value == value) sample[sampled++] = value;
     }
-    near->reach = near->linked = -INFINITY;
-    if (sampled == 0) return;
-    const double each = (double)sampled / all;
+    if (sampled == 0) return 0;
+    const double each = (double)sampled / ((double)n * (double)(n - 1) / 2);
     const ptrdiff_t last = sampled - 1, reach = (ptrdiff_t)(pairs * each);
     const ptrdiff_t linked = (ptrdiff_t)((double)LINKED_EACH * (double)n * each);
     near->reach = select_value(sample, sampled, reach < last ? reach : last);
     near->linked = select_value(sample, sampled, linked < last ? linked : last);
     const double most = near->reach > 0 ? near->reach * LINKED_REACH : near->reach;
     near->linked = near->linked < most ? near->linked : most;
+    for (ptrdiff_t i = 0; i < sampled; i++) close += sample[i] < near->linked;
+    return close >= CLOSE_SAMPLED;
 }
 
 #endif
