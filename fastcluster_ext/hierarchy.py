@@ -156,16 +156,17 @@ def linkage(
 
     Notes
     -----
-    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two,
-    with centroid and median linkage the earlier; with single linkage that of the lowest observation, then that of the
-    lowest other one. Complete, average, weighted and ward merge several times between two passes over the distances;
-    then a tie is between the near neighbors that were found, and another one as near may count later. Time O(n^2)
-    (centroid and median: for most data). Memory for the working copy: n (n - 1) / 2 distances for centroid and median
-    linkage, as a rule half of that for complete, average, weighted and ward, a quarter at most for single; beside it,
-    and with ``preserve_input=False`` alone (single: with a tenth), blocks of a few rows. Single linkage is the minimum
-    spanning tree of the matrix (src/hierarchy/spanning.pyx). Complete, average, weighted and ward merge reciprocal
-    nearest neighbors, and those that they become, by lists of the nearest of each (src/hierarchy/mutual.h), or follow
-    nearest-neighbor chains where there are few. Centroid and median merge the closest pair first.
+    Of equal distances the one between lower positions counts, a merged cluster having the later position of its two
+    (centroid and median: or the earlier); with single linkage that of the lowest observation, then that of the lowest
+    other one. Complete, average, weighted and ward merge several times between two passes over the distances; then a
+    tie is between the near neighbors that were found, and another one as near may count later. Time O(n^2) (centroid
+    and median: for most data). Memory for the working copy: n (n - 1) / 2 distances, as a rule half of that, a quarter
+    at most for single; beside it, and with ``preserve_input=False`` alone (single: with a tenth), blocks of a few rows.
+    Single linkage is the minimum spanning tree of the matrix (src/hierarchy/spanning.pyx). Complete, average, weighted
+    and ward merge reciprocal nearest neighbors, and those that they become, by lists of the nearest of each
+    (src/hierarchy/mutual.h), or follow nearest-neighbor chains where there are few. Centroid and median merge the
+    closest pair first, by all pairs that are near (src/hierarchy/closest.h), or search rows one by one where that does
+    not pay.
 
     Without a matrix single linkage is that tree, of the points (src/hierarchy/boruvka.pyx). For other methods equal
     observations merge first; then the same is done as with a matrix, but with centers of clusters in a tree of boxes

@@ -6,6 +6,7 @@ import time
 import warnings
 from pathlib import Path
 
+import fastcluster
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
@@ -109,6 +110,46 @@ def test_threads_change_nothing_where_many_are_as_near(method):
         np.testing.assert_array_equal(linkage(distances, method, weights=weights, n_threads=n_threads), alone)
 
 
+def clouds(kind, n):
+    generator = np.random.default_rng(n)
+    if kind == "even":
+        return generator.normal(size=(n, 3))
+    if kind == "groups":  # of all sizes, some of them a thousand times denser than others
+        spread = 10.0 ** generator.uniform(-3, 0, 30)
+        group = generator.integers(0, 30, n)
+        return 4 * generator.normal(size=(30, 4))[group] + spread[group, None] * generator.normal(size=(n, 4))
+    if kind == "tails":
+        return generator.standard_t(1.2, size=(n, 3))
+    return generator.normal(size=(n, 24))  # hubs: a few clusters grow by one observation after the other
+
+
+@pytest.mark.parametrize("method", ["centroid", "median"])
+@pytest.mark.parametrize("kind", ["even", "groups", "tails", "hubs"])
+def test_closest_pairs_by_the_thousand(kind, method):
+    """So many that several passes find near pairs, each of which merges hundreds of them."""
+    distances = scipy_distance.pdist(clouds(kind, 3500))
+    expected = fastcluster.linkage(distances, method)
+    Z = linkage(distances, method)
+    np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-9)
+    np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_array_equal(linkage(distances, method, n_threads=1), Z)
+    single = linkage(distances.astype(np.float32), method)
+    # Inversions may come out otherwise, one by one.
+    np.testing.assert_allclose(np.sort(single[:, 2]).sum(), np.sort(Z[:, 2]).sum(), rtol=1e-4)
+    # With less memory, fewer are merged in a pass, and formulas applied in another order.
+    np.testing.assert_allclose(linkage(distances, method, preserve_input=False), Z, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["centroid", "median"])
+@pytest.mark.parametrize("kind", ["random", "tied", "duplicated"])
+def test_every_one_of_many_closest_pairs_is_a_minimum(kind, method):
+    """With weights, and where many pairs are as near."""
+    points = points_of(kind, LARGE)
+    weights = np.random.default_rng(0).integers(1, 6, LARGE).astype(float)
+    distances = scipy_distance.pdist(points)
+    replay(distances, linkage(distances, method, weights=weights), method, weights=weights, atol=1e-7)
+
+
 TIED = """
 import hashlib
 import numpy as np
@@ -117,7 +158,7 @@ for seed in range(24):
     for dtype in (np.float32, np.float64):
         n = 200 + 60 * (seed % 3)
         distances = np.random.default_rng(seed).integers(1, 5, n * (n - 1) // 2).astype(dtype)
-        for method in ("complete", "average", "weighted", "ward"):
+        for method in ("complete", "average", "weighted", "ward", "centroid", "median"):
             print(hashlib.sha256(linkage(distances, method, n_threads=1).tobytes()).hexdigest())
 """
 

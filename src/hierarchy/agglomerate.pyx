@@ -1,22 +1,27 @@
 """Agglomerative clustering of a condensed matrix, in place: the six methods that need more than a spanning tree.
 
-Reducible methods (complete, average, weighted, ward): passes over the triangle. A pass finds the nearest neighbors of
-every cluster; by these lists alone all pairs that are each other's nearest merge, and so do the clusters they become,
-as far as the lists can tell (mutual.h), which is about two fifths of the clusters. The next pass carries these merges
-out, all at once: it streams the triangle to the smaller one of those that remain, and finds their neighbors on the way.
-O(n^2) a pass. One that would merge few (ties, hubs) gives way to the nearest-neighbor chain, until the triangle is
-worth condensing again; so the whole takes O(n^2) time, whatever the data.
+A pass streams the triangle, finds on the way which clusters are near each other, and by that alone very many pairs
+merge; the next pass carries these merges out, all at once, and writes the smaller triangle of the clusters that remain.
+O(n^2) a pass, of which there are about ten.
 
-Other methods (centroid, median): the generic algorithm. The pair at the least distance merges; every cluster keeps its
-nearest neighbor to the right, or a lower bound for it. Here too the triangle is condensed as clusters vanish. O(n^2)
-time for most data, O(n^3) at worst.
+Reducible methods (complete, average, weighted, ward): a pass finds the nearest neighbors of every cluster. All pairs
+that are each other's nearest merge, and so do the clusters they become, as far as the lists can tell (mutual.h): about
+two fifths of the clusters. Where few would (ties, hubs), pairs merge one by one by the nearest-neighbor chain, until the
+triangle is worth condensing again; so the whole takes O(n^2) time, whatever the data.
 
-The first pass of a reducible method reads the caller's matrix, the second writes the smaller triangle alone; only the
-chain and the generic algorithm need a copy of it all.
+Other methods (centroid, median): a pass finds all pairs within a reach, and the closest pair merges, then the next one,
+as long as what is known of the members of clusters tells that no other pair is closer (closest.h): a third to a half of
+the clusters. Where that is not worth while (many dimensions, ties, small triangles), they merge one by one by the
+generic algorithm: every cluster keeps its nearest neighbor to the right, or a lower bound for it. O(n^2) time for most
+data, O(n^3) at worst.
 
-Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads). Ties go to the least distance, then the
-lowest position, where a merged cluster takes the later position of its two, with centroid and median the earlier;
-between two passes, among the linked clusters only. Nothing depends on the number of threads.
+The first pass reads the caller's matrix, the second writes the smaller triangle alone; only where clusters merge one by
+one is a copy of it all needed.
+
+Memory: that triangle, or the caller's own; blocks of a few rows; O(n threads); for near pairs a part of the matrix. Ties
+go to the least distance, then the lowest position, where a merged cluster takes the later position of its two, or,
+where the generic algorithm merges, the earlier; between two passes of a reducible method, among the linked clusters
+only. Nothing depends on the number of threads.
 
 Sources: J. Juan, "Programme de classification hierarchique par l'algorithme de la recherche en chaine des voisins
 reciproques", 1982, and F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", Computer Journal
@@ -228,20 +233,20 @@ cdef extern from "hierarchy/closest.h" nogil:
 cdef enum:
     BLOCK_ROWS = 32  # rows condensed between two barriers; a few cache lines of an earlier row
     BLOCK_VALUES = 32768  # and so many more, where rows are short, that a barrier does not show
-    IN_CACHE = 1024  # clusters of these are merged one by one by the generic algorithm at once
+    IN_CACHE = 1024  # clusters that the generic algorithm takes over at once
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
     GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
     FEW = 32  # a pass merges at least one FEW-th of the clusters, or the chain takes over
-    FEW_CLOSEST = 8  # the same for the generic algorithm
+    FEW_CLOSEST = 8  # the same where the closest pair merges, or the generic algorithm takes over
     ENDS = 40  # room for ends of links, for each cluster: what lists make takes 18 at most
     LINKS = 20  # the same where the closest pair merges: 8 to begin with, and what merged clusters have
     NEAR_PAIRS = 20  # for each cluster, that a pass is to find
-    NEAR_SHARE_OVER = 64  # of the matrix, what is known of near pairs takes one such share, at most, where nothing else is kept
-    NEAR_SHARE = 8  # and where a working copy is
+    NEAR_SHARE = 8  # what is known of near pairs takes one such part of the matrix, at most
+    NEAR_SHARE_IN_PLACE = 64  # the same where there is to be no copy
     LOOKED_AT = 4096  # clusters between two looks for signals
     EXTREMES_CHUNK = 65536
-    GONE_EIGHTHS = 3  # of a triangle's clusters, until the generic algorithm condenses it
+    GONE_EIGHTHS = 3  # of a triangle's clusters, until the generic algorithm has it condensed
 
 # How a computation ends.
 cdef enum:
@@ -370,7 +375,7 @@ cdef void _lay_out_mutual(mutual* m, arena* memory, ptrdiff_t n) noexcept nogil:
 cdef void _lay_out_closest(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     cdef closest_first* c = &w.closest
     cdef ptrdiff_t bytes = w.item + sizeof(int32_t) + 2 * sizeof(known_pair)  # that a pair takes
-    cdef ptrdiff_t share = n * (n - 1) // 2 * w.item // (NEAR_SHARE_OVER if w.in_place else NEAR_SHARE) // bytes
+    cdef ptrdiff_t share = n * (n - 1) // 2 * w.item // (NEAR_SHARE_IN_PLACE if w.in_place else NEAR_SHARE) // bytes
     w.near.capacity = min(4 * NEAR_PAIRS * n // 3, max(8 * n, share))
     w.near.values, w.near.columns = _take(memory, w.near.capacity * w.item), _take_ints(memory, w.near.capacity)
     w.near.begin, w.near.counts = _take_ints(memory, n), _take_ints(memory, n)

@@ -1,24 +1,28 @@
 /* Centroid and median linkage: merging the closest pair of clusters, and again, by all pairs that are nearer than some
  * reach: many of the merges for one pass over the triangle.
  *
- * Merging may bring clusters nearer to each other, so the order matters: every cluster has links with others that it may
- * be nearer to than a floor, each with the distance or a bound for it; the nearest of each are in a heap, and what comes
- * to its top as a bound is computed. Of equally near pairs the lowest position goes first, then the lowest partner.
+ * Merging may bring clusters nearer to each other, so the order matters: every cluster has links with others that it
+ * may be nearer to than a floor, each with the distance or a bound for it; the nearest of each are in a heap, and what
+ * comes to its top as a bound is computed. Of equally near pairs the lowest position goes first, then the lowest
+ * partner.
  *
- * The formulas are linear: the distance of two clusters is a weighted mean of those between their members, less a spread
- * of each of the two, which is all that the formula has taken off while the cluster was made. Pairs of members within
- * reach are known, all others are no nearer than the reach: that makes a bound for every pair of clusters, and for most
- * a close one. A cluster that is made is linked with all whose bound is below the floor; clusters that do not know a
- * member of each other are, if their spreads together are as great as what the floor is less than the reach.
+ * The formulas are linear: the distance of two clusters is a weighted mean of those between their members, less a
+ * spread of each of the two, which is all that the formula has taken off while the cluster was made. Pairs of members
+ * within reach are known, all others are no nearer than the reach: that makes a bound for every pair of clusters, and
+ * for most a close one. A cluster that is made is linked with all whose bound is below the floor; clusters that do not
+ * know a member of each other are, if their spreads together are as great as what the floor is less than the reach.
+ *
+ * All in float64, whatever the triangle holds. One thread; nothing depends on time.
  */
 #ifndef FASTCLUSTER_EXT_CLOSEST_H
 #define FASTCLUSTER_EXT_CLOSEST_H
 
 #include "merging.h"
 
-/* Tuning, by benchmarks/bench_hierarchy.py: how many pairs may be linked to begin with, for each cluster, and how near
- * they may be, of the reach; how many of a sample of two for each cluster must be as near. Another merge before the next pass is worth some distances that are read for it, one for
- * WORTH clusters, and some merges may take what others have not, up to SAVED of them. */
+/* Tuning, by benchmarks/bench_hierarchy.py. How many pairs may be linked to begin with, for each cluster, and how near
+ * they may be, of the reach; how many of a sample of two pairs for each cluster must be that near. Another merge before
+ * the next pass is worth some distances that are read for it, one for WORTH clusters; what merges have not used, others
+ * may, up to SAVED times as many. */
 enum { LINKED_EACH = 8, CLOSE_SAMPLED = 3, WORTH = 64, SAVED = 64 };
 #define LINKED_REACH 0.45
 
@@ -409,9 +413,10 @@ static inline double select_value(double *values, ptrdiff_t count, ptrdiff_t ran
     return values[rank];
 }
 
-/* How near the pairs are that the next pass over the clusters, as merged so far, is to find: about `pairs` of them; and
- * be linked to begin with. From a sample of their distances, which takes the place of links. Returns whether it is worth
- * while: if hardly any pair is much nearer than the reach, as in many dimensions, few will merge. */
+/* How near the pairs are that the next pass over the clusters, as merged so far, is to find, about `pairs` of them, and
+ * those of them that are linked to begin with: from a sample of their distances, which takes the place of links.
+ * Returns whether it is worth while: where hardly any pair is much nearer than the reach, as in many dimensions, few
+ * will merge. */
 static inline int choose_reach(closest_first *c, const merging *g, const triangle *t, lw_method method, double pairs,
                                near_pairs *near) {
     int32_t *alive = c->met;

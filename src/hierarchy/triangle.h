@@ -1,8 +1,9 @@
 /* The condensed matrix as clusters merge: what one thread does with one row, or one run of rows, of it.
  *
  * A triangle of n positions holds the distance of i < j at triangle_offset(n, i) + j: row by row, the diagonal and
- * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. A merged
- * cluster takes the later position of its two halves with reducible methods, the earlier one with the others.
+ * below left out (SciPy's condensed form). Each position holds one cluster, or none when its size is 0. Between two
+ * passes, and on a chain, a merged cluster takes the later position of its two halves; by the generic algorithm the
+ * earlier one.
  *
  * The memory traffic decides the speed: a row's right part is contiguous, its left part is one element in each earlier
  * row. Everything here reads rows to the right wherever it can, and condensing (below) makes the triangle small again

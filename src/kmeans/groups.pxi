@@ -37,7 +37,7 @@ cdef extern from "kmeans/groups.h" nogil:
 cdef enum:
     GROUP_ROWS = 1024       # rows one thread takes at a time
     GROUP_GAPS = 64         # centers one thread takes at a time
-    GROUP_FIRST_PAUSE = 3   # iterations
+    GROUP_FIRST_PAUSE = 16  # iterations
     GROUP_MOST_PAUSE = 16
 
 
