@@ -23,7 +23,7 @@ _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
 _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 1280}
 _BOX_WIDE = 6
-_BOX_MOST_COLUMNS = 8
+_BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_COLUMNS_OF_FEW_CENTERS = 4
@@ -47,8 +47,8 @@ _BALL_WIDE = 10  # columns; of fewer, few points a center are too few
 _BALL_LEAST_CENTERS_BESIDE_BOXES = 64  # boxes, where they pay, do as well with a few centers
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
 _BALL_LEAST_POINTS_A_CENTER_OF_WIDE = 16
-_BALL_SOME_POINTS_A_CENTER = 96  # where bounds pay
-_BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 48  # where bounds pay less if there are fewer clusters than centers
+_BALL_SOME_POINTS_A_CENTER = 64  # where bounds pay
+_BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 24  # where bounds pay less if there are fewer clusters than centers
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
@@ -82,6 +82,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     """Return whether ordering the points by a k-d tree pays, to drop centers for whole boxes of them."""
     n, p = points.shape
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
+        return False
+    if p == _BOX_MOST_COLUMNS and k > _BOX_FEW_CENTERS:
         return False
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True

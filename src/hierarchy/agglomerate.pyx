@@ -41,7 +41,7 @@ from libc.string cimport memcpy, memset
 from common.scratch cimport padded, scratch_allocate, scratch_free
 
 
-cdef extern from "hierarchy/clock.h" nogil:
+cdef extern from "common/clock.h" nogil:
     double seconds() noexcept
 
 

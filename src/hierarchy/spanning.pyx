@@ -23,7 +23,7 @@ from common.scratch cimport padded, scratch_allocate, scratch_free
 from hierarchy.forest cimport root_of
 
 
-cdef extern from "hierarchy/clock.h" nogil:
+cdef extern from "common/clock.h" nogil:
     double seconds() noexcept
 
 

@@ -32,7 +32,7 @@ from hierarchy.cluster_tree cimport (
 )
 
 
-cdef extern from "hierarchy/clock.h" nogil:
+cdef extern from "common/clock.h" nogil:
     double seconds() noexcept
 
 

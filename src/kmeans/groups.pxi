@@ -34,11 +34,23 @@ cdef extern from "kmeans/groups.h" nogil:
     double GROUP_SLACK
 
 
+cdef extern from "common/clock.h" nogil:
+    double seconds() noexcept
+
+
 cdef enum:
     GROUP_ROWS = 1024       # rows one thread takes at a time
     GROUP_GAPS = 64         # centers one thread takes at a time
-    GROUP_FIRST_PAUSE = 16  # iterations
+    GROUP_SAMPLE = 64       # of GROUP_ROWS, that bounds are tried on
+    GROUP_FIRST_PAUSE = 4   # iterations between trials
     GROUP_MOST_PAUSE = 16
+
+
+# How far bounds are kept.
+cdef enum:
+    BOUNDS_NONE
+    BOUNDS_TRIED    # for a sample of rows
+    BOUNDS_KEPT     # for all
 
 
 # What an update is made of.
@@ -54,14 +66,17 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
+# What bounds may lose, in iterations of PlainSearch.
+cdef double GROUP_LOSS = 0.5
+
 
 @cython.final
 cdef class GroupSearch(PlainSearch):
     """The same with bounds: rows whose nearest center cannot have changed are not compared with any.
 
-    Sums are added up in the rows' order, as PlainSearch does, so that the centers are the same to the last bit. While
-    bounds settle little, as on data without clusters, PlainSearch is used; they are tried again after a pause.
-    Takes 12 + k / 4 bytes a row, about.
+    Sums are added up in the rows' order, as PlainSearch does, so that the centers are the same to the last bit. Bounds
+    are tried on a sample of rows for two iterations, for which PlainSearch is used; while they settle little, as on data
+    without clusters, or take longer, it goes on for some more, until they are tried again. Takes 12 + k / 4 bytes a row, about.
     """
 
     cdef:
@@ -75,12 +90,14 @@ cdef class GroupSearch(PlainSearch):
         ptrdiff_t[::1] places, n_open
         float[::1] upper, lower, center_moves, group_moves, gaps, none
         matrix center_view
-        bint fresh
+        int kept
         double[::1] wanted_pairs
         void* group_memory
         char* group_workers
         size_t group_worker_size
         int pause, next_pause
+        double plain_seconds  # of the quickest iteration of PlainSearch so far
+        double lost_seconds   # by keeping bounds, beside it
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         self.group_memory = NULL
@@ -106,8 +123,9 @@ cdef class GroupSearch(PlainSearch):
         self.gaps, self.none = np.empty(k * t, dtype=np.float32), np.zeros(t, dtype=np.float32)
         self.center_view.n_rows, self.center_view.n_columns, self.center_view.dtype = k, self.p, MATRIX_FLOAT64
         self.center_view.row_stride, self.center_view.column_stride = self.p * sizeof(double), sizeof(double)
-        self.fresh = True
+        self.kept = BOUNDS_NONE
         self.pause, self.next_pause = 0, GROUP_FIRST_PAUSE
+        self.plain_seconds, self.lost_seconds = INFINITY, 0
         cdef size_t table_size = padded(group_table_bytes(k, self.p, t))
         self.group_worker_size = padded(group_worker_bytes(self.p, t))
         self.group_memory = scratch_allocate(table_size + self.group_worker_size * self.n_threads)
@@ -156,38 +174,85 @@ cdef class GroupSearch(PlainSearch):
                 self.places[j] += 1
         return count
 
-    cdef int _update(self, const double[:, ::1] centers) except -1:
-        """Labels of all rows under these centers, in self.labels; the bounds are right for them afterwards."""
-        cdef bint fresh = self.fresh
-        cdef ptrdiff_t count
-        cdef double wanted
-        centers_table_fill(&self.table, &centers[0, 0])
-        if fresh:
-            self._group(centers)
-        group_table_fill(&self.groups)
-        self.wanted_pairs[:] = 0
-        self.fresh = True  # until all of this is done: an interrupt leaves some bounds behind
-        if fresh:
-            self._run(STAGE_BEGIN, self.points.n_rows)
-        else:
-            self._measure_moves(centers)
-            self.center_view.data = <const char*>&centers[0, 0]
-            self._run(STAGE_GAPS, self.k)
-            self._run(STAGE_BOUNDS, self.points.n_rows)
-            count = self._sort(chunk_count(self.points.n_rows, GROUP_ROWS))
-            wanted = np.sum(self.wanted_pairs) / (<double>self.points.n_rows * self.n_groups)
-            if wanted > GROUP_BEGIN:
-                self._run(STAGE_BEGIN, self.points.n_rows)
-            else:
-                self._run(STAGE_OPEN, count)
-            if wanted > GROUP_PAUSE:
-                self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, GROUP_MOST_PAUSE)
-        self.fresh = False
-        self.previous[:, :] = centers
+    cdef double _wanted(self, ptrdiff_t rows) except -1:
+        """The share of all pairs of rows and groups that bounds have not settled."""
+        return np.sum(self.wanted_pairs) / (<double>rows * self.n_groups)
+
+    cdef int _give_way(self, const double[:, ::1] centers, ptrdiff_t rows) except -1:
+        """Bounds of so many rows of each GROUP_ROWS give way to the centers' moves."""
+        self._measure_moves(centers)
+        self.center_view.data = <const char*>&centers[0, 0]
+        self._run(STAGE_GAPS, self.k, GROUP_GAPS)
+        self._run(STAGE_BOUNDS, self.points.n_rows, rows)
         return 0
 
-    cdef int _run(self, int stage, ptrdiff_t count) except -1:
-        """One stage of an update, chunk by chunk of `count` rows."""
+    cdef int _fail(self) except -1:
+        self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, GROUP_MOST_PAUSE)
+        return 0
+
+    cdef void _judge(self, double taken) noexcept:
+        """Give bounds up when they have lost some time: what they save depends on the machine as well."""
+        self.lost_seconds += taken - self.plain_seconds
+        if self.lost_seconds > GROUP_LOSS * self.plain_seconds and self.kept == BOUNDS_KEPT:
+            self.kept = BOUNDS_NONE
+            self.pause = self.next_pause = GROUP_MOST_PAUSE
+
+    cdef int _start(self, const double[:, ::1] centers, ptrdiff_t rows, int kept) except -1:
+        """Bounds from nothing, for so many rows of each GROUP_ROWS."""
+        self._group(centers)
+        group_table_fill(&self.groups)
+        self._run(STAGE_BEGIN, self.points.n_rows, rows)
+        self.kept, self.lost_seconds = kept, 0
+        return 0
+
+    cdef int _try(self, const double[:, ::1] centers) except -1:
+        """Whether bounds pay, on a sample; if they do, they are right for all rows afterwards."""
+        cdef int kept = self.kept
+        cdef ptrdiff_t n = self.points.n_rows
+        self.kept = BOUNDS_NONE
+        if kept == BOUNDS_NONE:
+            return self._start(centers, GROUP_SAMPLE, BOUNDS_TRIED)
+        group_table_fill(&self.groups)
+        self._give_way(centers, GROUP_SAMPLE)
+        if self._wanted(n // GROUP_ROWS * GROUP_SAMPLE + min(n % GROUP_ROWS, GROUP_SAMPLE)) > GROUP_PAUSE:
+            return self._fail()
+        return self._start(centers, GROUP_ROWS, BOUNDS_KEPT)
+
+    cdef int _keep(self, const double[:, ::1] centers) except -1:
+        """Labels of all rows under these centers from those under the last, by bounds, and the bounds too."""
+        cdef ptrdiff_t count, n = self.points.n_rows
+        cdef double wanted
+        self.kept = BOUNDS_NONE  # until all of this is done: an interrupt leaves some bounds behind
+        group_table_fill(&self.groups)
+        self._give_way(centers, GROUP_ROWS)
+        count = self._sort(chunk_count(n, GROUP_ROWS))
+        wanted = self._wanted(n)
+        if wanted > GROUP_BEGIN:
+            self._run(STAGE_BEGIN, n, GROUP_ROWS)
+        else:
+            self._run(STAGE_OPEN, count, GROUP_ROWS)
+        if wanted > GROUP_PAUSE:
+            return self._fail()
+        self.kept = BOUNDS_KEPT
+        return 0
+
+    cdef bint _update(self, const double[:, ::1] centers) except -1:
+        """Return whether the labels of all rows under these centers are in self.labels."""
+        cdef bint found = self.kept == BOUNDS_KEPT
+        if self.pause > 0:
+            self.pause -= 1
+            return False
+        centers_table_fill(&self.table, &centers[0, 0])
+        self.wanted_pairs[:] = 0
+        if found:
+            self._keep(centers)
+        else:
+            self._try(centers)
+        self.previous[:, :] = centers
+        return found or self.kept == BOUNDS_KEPT
+
+    cdef int _run(self, int stage, ptrdiff_t count, ptrdiff_t most) except -1:
+        """One stage of an update, chunk by chunk of `count` rows, and at most so many of each chunk."""
         cdef ptrdiff_t rows = GROUP_GAPS if stage == STAGE_GAPS else GROUP_ROWS
         cdef ptrdiff_t chunks = chunk_count(count, rows), first, last, chunk, a_slice
         a_slice = slice_chunks(<double>self.k * self.p, rows, 0, self.n_threads)
@@ -195,7 +260,7 @@ cdef class GroupSearch(PlainSearch):
             last = min(first + a_slice, chunks)
             with nogil:
                 for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    self._chunk(stage, chunk, chunk * rows, min((chunk + 1) * rows, count), threadid())
+                    self._chunk(stage, chunk, chunk * rows, min(chunk * rows + most, count), threadid())
             PyErr_CheckSignals()
         return 0
 
@@ -215,15 +280,20 @@ cdef class GroupSearch(PlainSearch):
         self.wanted_pairs[thread] += worker.wanted_pairs
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
-        if self.pause > 0:
-            self.pause -= 1
-            return PlainSearch.sums(self, centers, totals)
-        self._update(centers)
-        return self._add(self.labels, totals)
+        cdef bint kept = self.kept == BOUNDS_KEPT
+        cdef double began = seconds()
+        if not self._update(centers):
+            began = seconds()
+            PlainSearch.sums(self, centers, totals)
+            self.plain_seconds = min(self.plain_seconds, seconds() - began)
+            return 0
+        self._add(self.labels, totals)
+        if kept:
+            self._judge(seconds() - began)
+        return 0
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
-        if self.pause > 0:
+        if self.kept != BOUNDS_KEPT or not self._update(centers):
             return PlainSearch.assign(self, centers, costs, labels)
-        self._update(centers)
         labels[:] = self.labels
         return self._cost(centers, labels, costs)
