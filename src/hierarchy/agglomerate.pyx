@@ -94,7 +94,7 @@ cdef extern from "hierarchy/triangle.h" nogil:
         int32_t* second
         void* offs
         void* first_sizes
-        void* second_sizes
+        void* parts
         int8_t* first_buffer
         int8_t* second_buffer
         int8_t* out_buffer
@@ -341,7 +341,7 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     w.plan.source, w.plan.kept, w.plan.sizes = _take_ints(memory, n), <uint8_t*>_take(memory, n), _take(memory, reals)
     w.plan.final, w.plan.first, w.plan.second = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
     w.plan.offs, w.plan.given, w.plan.rank = _take(memory, reals), _take_ints(memory, n), _take_ints(memory, n)
-    w.plan.first_sizes, w.plan.second_sizes = _take(memory, reals), _take(memory, reals)
+    w.plan.first_sizes, w.plan.parts = _take(memory, reals), _take(memory, reals)
     w.plan.first_buffer, w.plan.second_buffer = <int8_t*>_take(memory, n), <int8_t*>_take(memory, n)
     w.plan.out_buffer = <int8_t*>_take(memory, n)
     _lay_out_merging(&w.merging, memory, n)

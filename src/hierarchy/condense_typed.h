@@ -3,14 +3,14 @@
  */
 
 /* A merge of a row's own cluster, over all columns to its right and over `count` to its left. */
-#define CONDENSE_OWN(formula, t, b, x, y, off, nx, ny, to, count, earlier, left_x, left_y, left_to)                    \
+#define CONDENSE_OWN(formula, t, b, x, y, off, nx, part, to, count, earlier, left_x, left_y, left_to)                  \
     do {                                                                                                               \
         const real *sizes_ = (const real *)(t)->sizes;                                                                 \
         _Pragma("GCC ivdep")                                                                                           \
-        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], off, nx, ny, sizes_[j_]); \
+        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], off, nx, part, sizes_[j_]); \
         _Pragma("GCC ivdep")                                                                                           \
         for (ptrdiff_t k_ = 0; k_ < (count); k_++) {                                                                   \
-            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], off, nx, ny, sizes_[(earlier)[k_]]);                   \
+            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], off, nx, part, sizes_[(earlier)[k_]]);                 \
         }                                                                                                              \
     } while (0)
 
@@ -18,11 +18,11 @@
 #define CONDENSE_COLUMNS(formula, plan, begin, own_size, values)                                                       \
     do {                                                                                                               \
         const real *offs_ = (const real *)(plan)->offs, *first_sizes_ = (const real *)(plan)->first_sizes;             \
-        const real *second_sizes_ = (const real *)(plan)->second_sizes;                                                \
+        const real *parts_ = (const real *)(plan)->parts;                                                              \
         for (ptrdiff_t q_ = begin; q_ < (plan)->n_pairs; q_++) {                                                       \
             real *second_ = (values) + (plan)->second[q_];                                                             \
             *second_ = formula((values)[(plan)->first[q_]], *second_, offs_[q_], first_sizes_[q_],                     \
-                               second_sizes_[q_], own_size);                                                           \
+                               parts_[q_], own_size);                                                                  \
             KEEP_SCALAR;                                                                                               \
         }                                                                                                              \
     } while (0)
@@ -202,7 +202,7 @@ static inline void TYPED(half_of)(const triangle *t, const condense_plan *plan, 
 static inline void TYPED(condense_row)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
                                        const void *above, void *scratch, void *out_row) {
     const ptrdiff_t n = t->n, b = plan->source[row], begin = pairs_behind(plan, b), own = pairs_behind(plan, b - 1);
-    const real *first_sizes = (const real *)plan->first_sizes, *second_sizes = (const real *)plan->second_sizes;
+    const real *first_sizes = (const real *)plan->first_sizes, *parts = (const real *)plan->parts;
     TYPED(workspace) w = TYPED(lay_out)(n, scratch);
     TYPED(find_earlier)(plan, &w, b, begin, (const real *)above);
     real *values = w.right[0];
@@ -212,7 +212,7 @@ static inline void TYPED(condense_row)(const triangle *t, const condense_plan *p
         TYPED(half_of)(t, plan, &w, b, q, 0, &right_x, &left_x);
         TYPED(half_of)(t, plan, &w, b, q, 1, &right_y, &left_y);
         const int to = plan->out_buffer[q];
-        LW_DISPATCH(method, CONDENSE_OWN, t, b, right_x, right_y, off, first_sizes[q], second_sizes[q], w.right[to],
+        LW_DISPATCH(method, CONDENSE_OWN, t, b, right_x, right_y, off, first_sizes[q], parts[q], w.right[to],
                     w.count, w.earlier, left_x, left_y, w.left[to])
         left = w.left[to];
     }

@@ -15,34 +15,40 @@
 
 #include "common/simd.h"
 
-/* Adding a method: a code here and in _METHODS of fastcluster_ext/hierarchy.py, a formula, a line in LW_DISPATCH, in
- * lw_off and in lw_apply. */
+/* Adding a method: a code here and in _METHODS of fastcluster_ext/hierarchy.py, a formula, a line in LW_DISPATCH and in
+ * LW_SWITCH. */
 typedef enum { LW_COMPLETE, LW_AVERAGE, LW_WEIGHTED, LW_WARD, LW_CENTROID, LW_MEDIAN } lw_method;
 
 #define LW_REDUCIBLE(method) ((method) <= LW_WARD)
 #define LW_SQUARED(method) ((method) >= LW_WARD)
 
-/* name_off: what xy makes the formula take off, the same for every third cluster; name: the formula, given that. */
-#define LW_FORMULA_OF(real, name, off_of_xy, ...)                                                                      \
+/* What is the same for every third cluster is computed once. name_off: what xy makes the formula take off; name_part:
+ * what it takes of y, beside nx of x; name: the formula, given these. */
+#define LW_FORMULA_OF(real, name, off_of_xy, part_of_y, ...)                                                           \
     FC_INLINE real name##_off(real xy, real nx, real ny) {                                                             \
         (void)xy, (void)nx, (void)ny;                                                                                  \
         return (real)(off_of_xy);                                                                                      \
     }                                                                                                                  \
-    FC_INLINE real name(real xi, real yi, real off, real nx, real ny, real ni) {                                       \
-        (void)off, (void)nx, (void)ny, (void)ni;                                                                       \
+    FC_INLINE real name##_part(real nx, real ny) {                                                                     \
+        (void)nx, (void)ny;                                                                                            \
+        return (real)(part_of_y);                                                                                      \
+    }                                                                                                                  \
+    FC_INLINE real name(real xi, real yi, real off, real nx, real part, real ni) {                                     \
+        (void)off, (void)nx, (void)part, (void)ni;                                                                     \
         return (real)(__VA_ARGS__);                                                                                    \
     }
-#define LW_FORMULA(name, off_of_xy, ...)                                                                               \
-    LW_FORMULA_OF(float, name##_f32, off_of_xy, __VA_ARGS__)                                                           \
-    LW_FORMULA_OF(double, name##_f64, off_of_xy, __VA_ARGS__)
+#define LW_FORMULA(name, off_of_xy, part_of_y, ...)                                                                    \
+    LW_FORMULA_OF(float, name##_f32, off_of_xy, part_of_y, __VA_ARGS__)                                                \
+    LW_FORMULA_OF(double, name##_f64, off_of_xy, part_of_y, __VA_ARGS__)
 
-/* Factors that are powers of two: exact in either type. */
-LW_FORMULA(lw_complete, 0, xi > yi ? xi : yi)
-LW_FORMULA(lw_average, 0, (nx * xi + ny * yi) / (nx + ny))
-LW_FORMULA(lw_weighted, 0, (xi + yi) / 2)
-LW_FORMULA(lw_ward, xy, ((nx + ni) * xi + (ny + ni) * yi - ni * off) / (nx + ny + ni))
-LW_FORMULA(lw_centroid, nx * ny * xy / (nx + ny), (nx * xi + ny * yi - off) / (nx + ny))
-LW_FORMULA(lw_median, xy / 4, (xi + yi) / 2 - off)
+/* Factors that are powers of two are exact in either type. Equal distances to x and y are kept exactly; the centroid's
+ * needs no division for that. */
+LW_FORMULA(lw_complete, 0, 0, xi > yi ? xi : yi)
+LW_FORMULA(lw_average, 0, ny, (nx * xi + part * yi) / (nx + part))
+LW_FORMULA(lw_weighted, 0, 0, (xi + yi) / 2)
+LW_FORMULA(lw_ward, xy, ny, ((nx + ni) * xi + (part + ni) * yi - ni * off) / (nx + part + ni))
+LW_FORMULA(lw_centroid, nx * ny * xy / (nx + ny) / (nx + ny), ny / (nx + ny), xi + part * (yi - xi) - off)
+LW_FORMULA(lw_median, xy / 4, 0, (xi + yi) / 2 - off)
 
 /* The statement `call(formula, ...)` with the method's formula known to the compiler. */
 #define LW_DISPATCH(method, call, ...)                                                                                 \
@@ -55,33 +61,30 @@ LW_FORMULA(lw_median, xy / 4, (xi + yi) / 2 - off)
     case LW_MEDIAN: call(LW_TYPED(lw_median), __VA_ARGS__); break;                                                     \
     }
 
-#define LW_OFF_OF(real, suffix)                                                                                        \
-    FC_INLINE real lw_off_##suffix(lw_method method, real xy, real nx, real ny) {                                      \
-        switch (method) {                                                                                              \
-        case LW_COMPLETE: return lw_complete_##suffix##_off(xy, nx, ny);                                               \
-        case LW_AVERAGE: return lw_average_##suffix##_off(xy, nx, ny);                                                 \
-        case LW_WEIGHTED: return lw_weighted_##suffix##_off(xy, nx, ny);                                               \
-        case LW_WARD: return lw_ward_##suffix##_off(xy, nx, ny);                                                       \
-        case LW_CENTROID: return lw_centroid_##suffix##_off(xy, nx, ny);                                               \
-        case LW_MEDIAN: return lw_median_##suffix##_off(xy, nx, ny);                                                   \
-        }                                                                                                              \
-        return xy;                                                                                                     \
-    }
-LW_OFF_OF(float, f32)
-LW_OFF_OF(double, f64)
+#define LW_SWITCH(method, suffix, arguments)                                                                           \
+    switch (method) {                                                                                                  \
+    case LW_COMPLETE: return lw_complete_##suffix arguments;                                                           \
+    case LW_AVERAGE: return lw_average_##suffix arguments;                                                             \
+    case LW_WEIGHTED: return lw_weighted_##suffix arguments;                                                           \
+    case LW_WARD: return lw_ward_##suffix arguments;                                                                   \
+    case LW_CENTROID: return lw_centroid_##suffix arguments;                                                           \
+    case LW_MEDIAN: return lw_median_##suffix arguments;                                                               \
+    }                                                                                                                  \
+    return 0;
+
+FC_INLINE float lw_off_f32(lw_method method, float xy, float nx, float ny) {
+    LW_SWITCH(method, f32_off, (xy, nx, ny))
+}
+FC_INLINE double lw_off_f64(lw_method method, double xy, double nx, double ny) {
+    LW_SWITCH(method, f64_off, (xy, nx, ny))
+}
+FC_INLINE float lw_part_f32(lw_method method, float nx, float ny) { LW_SWITCH(method, f32_part, (nx, ny)) }
+FC_INLINE double lw_part_f64(lw_method method, double nx, double ny) { LW_SWITCH(method, f64_part, (nx, ny)) }
 
 /* One distance. */
 FC_INLINE double lw_apply(lw_method method, double xi, double yi, double xy, double nx, double ny, double ni) {
-    const double off = lw_off_f64(method, xy, nx, ny);
-    switch (method) {
-    case LW_COMPLETE: return lw_complete_f64(xi, yi, off, nx, ny, ni);
-    case LW_AVERAGE: return lw_average_f64(xi, yi, off, nx, ny, ni);
-    case LW_WEIGHTED: return lw_weighted_f64(xi, yi, off, nx, ny, ni);
-    case LW_WARD: return lw_ward_f64(xi, yi, off, nx, ny, ni);
-    case LW_CENTROID: return lw_centroid_f64(xi, yi, off, nx, ny, ni);
-    case LW_MEDIAN: return lw_median_f64(xi, yi, off, nx, ny, ni);
-    }
-    return xi;
+    const double off = lw_off_f64(method, xy, nx, ny), part = lw_part_f64(method, nx, ny);
+    LW_SWITCH(method, f64, (xi, yi, off, nx, part, ni))
 }
 
 #endif

@@ -104,12 +104,15 @@ static void plan_cluster(const merging *g, const triangle *t, lw_method method, 
     plan->first_buffer[q] = (int8_t)buffer_a;
     plan->second_buffer[q] = (int8_t)buffer_b;
     plan->out_buffer[q] = (int8_t)buffer;
-    const double off = t->is_double ? lw_off_f64(method, g->heights[merge], g->sizes[a], g->sizes[b])
-                                    : (double)lw_off_f32(method, (float)g->heights[merge], (float)g->sizes[a],
-                                                         (float)g->sizes[b]);
-    triangle_set_real(t, plan->offs, q, off);
-    triangle_set_real(t, plan->first_sizes, q, g->sizes[a]);
-    triangle_set_real(t, plan->second_sizes, q, g->sizes[b]);
+    const double height = g->heights[merge], size_a = g->sizes[a], size_b = g->sizes[b];
+    if (t->is_double) {
+        ((double *)plan->offs)[q] = lw_off_f64(method, height, size_a, size_b);
+        ((double *)plan->parts)[q] = lw_part_f64(method, size_a, size_b);
+    } else {
+        ((float *)plan->offs)[q] = lw_off_f32(method, (float)height, (float)size_a, (float)size_b);
+        ((float *)plan->parts)[q] = lw_part_f32(method, (float)size_a, (float)size_b);
+    }
+    triangle_set_real(t, plan->first_sizes, q, size_a);
 }
 
 /* Plan to carry all merges out. */

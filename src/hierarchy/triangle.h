@@ -49,7 +49,7 @@ typedef struct {
     int32_t *first;    /* old positions of the pair: the earlier one, given up */
     int32_t *second;   /* and the later one */
     void *offs;        /* what the formula takes off for the distance at which they merge */
-    void *first_sizes, *second_sizes;
+    void *first_sizes, *parts; /* of the first; and what the formula takes of the second */
     int8_t *first_buffer, *second_buffer; /* where a row's own halves are while they merge; -1: in the triangle */
     int8_t *out_buffer;
     /* The distances between positions that are given up, or NULL: collected beforehand where there is memory. */

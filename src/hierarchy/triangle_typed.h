@@ -198,6 +198,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
         const real *row_a_ = values_ + triangle_offset((t)->n, a), *sizes_ = (const real *)(t)->sizes;                 \
         const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
         const real off_ = LW_TYPED(lw_off)(method, row_a_[b], size_a_, size_b_);                                       \
+        const real part_ = LW_TYPED(lw_part)(method, size_a_, size_b_);                                                \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
             const ptrdiff_t ahead_ = z_ + COLUMN_AHEAD < (stop) ? z_ + COLUMN_AHEAD : z_;                              \
             PREFETCH(values_ + triangle_offset((t)->n, ahead_) + (b));                                                 \
@@ -205,7 +206,7 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
             if (!(sizes_[z_] > 0) || z_ == (a)) continue;                                                              \
             real *row_z_ = values_ + triangle_offset((t)->n, z_);                                                      \
             const real to_a_ = z_ < (a) ? row_z_[a] : row_a_[z_];                                                      \
-            const real merged_ = formula(to_a_, row_z_[b], off_, size_a_, size_b_, sizes_[z_]);                        \
+            const real merged_ = formula(to_a_, row_z_[b], off_, size_a_, part_, sizes_[z_]);                          \
             row_z_[b] = merged_;                                                                                       \
             if ((t)->nearest[z_] == (a) || (t)->nearest[z_] == (b)) (t)->nearest[z_] = NEAREST_UNKNOWN;                \
             prefer_nearest(best, (double)merged_, z_);                                                                 \
@@ -219,8 +220,9 @@ static inline nearest_found TYPED(scan_run)(const triangle *t, ptrdiff_t x, ptrd
         const real size_a_ = sizes_[a], size_b_ = sizes_[b];                                                           \
         const real off_ = LW_TYPED(lw_off)(method, ((const real *)(t)->values)[triangle_offset((t)->n, a) + (b)],      \
                                            size_a_, size_b_);                                                          \
+        const real part_ = LW_TYPED(lw_part)(method, size_a_, size_b_);                                                \
         for (ptrdiff_t z_ = start; z_ < (stop); z_++) {                                                                \
-            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], off_, size_a_, size_b_, sizes_[z_]);                      \
+            (row_to)[z_] = formula((row_a)[z_], (row_b)[z_], off_, size_a_, part_, sizes_[z_]);                        \
         }                                                                                                              \
     } while (0)
 
@@ -279,6 +281,7 @@ FC_INLINE ptrdiff_t TYPED(occupied)(const triangle *t, ptrdiff_t start, ptrdiff_
         real *values_ = (real *)(t)->values, *row_a_ = values_ + triangle_offset((t)->n, a);                           \
         const real *sizes_ = (const real *)(t)->sizes, size_a_ = sizes_[a], size_b_ = sizes_[b];                       \
         const real off_ = LW_TYPED(lw_off)(method, row_a_[b], size_a_, size_b_);                                       \
+        const real part_ = LW_TYPED(lw_part)(method, size_a_, size_b_);                                                \
         for (ptrdiff_t q_ = -COLUMN_AHEAD; q_ < (count); q_++) {                                                       \
             if (q_ + COLUMN_AHEAD < (count)) {                                                                         \
                 const real *ahead_ = values_ + triangle_offset((t)->n, (z)[q_ + COLUMN_AHEAD]);                        \
@@ -288,7 +291,7 @@ FC_INLINE ptrdiff_t TYPED(occupied)(const triangle *t, ptrdiff_t start, ptrdiff_
             if (q_ < 0) continue;                                                                                      \
             const ptrdiff_t z_ = (z)[q_];                                                                              \
             real *row_ = values_ + triangle_offset((t)->n, z_), *own_ = (is_left) ? row_ + (a) : row_a_ + z_;          \
-            const real merged_ = formula(*own_, row_[b], off_, size_a_, size_b_, sizes_[z_]);                          \
+            const real merged_ = formula(*own_, row_[b], off_, size_a_, part_, sizes_[z_]);                            \
             *own_ = merged_;                                                                                           \
             (merged)[z_ - (start)] = merged_;                                                                          \
         }                                                                                                              \
