@@ -275,6 +275,7 @@ cdef struct agglomeration:
     bint filled  # the triangle does
     bint looks  # at what the caller's values are between
     bint one_by_one  # the closest clusters merge: nearest neighbors to the right are all that is needed
+    bint many  # pairs were merged after the last pass
     int failures  # passes in turn that have found few pairs to merge, with methods that are not reducible
     int waiting  # for so many passes no more are looked for
     # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
@@ -648,7 +649,7 @@ cdef void _choose_pass(agglomeration* w, ptrdiff_t n) noexcept nogil:
     """What the next pass, of n clusters, is to find."""
     if LW_REDUCIBLE(w.method):
         return
-    w.one_by_one = n <= IN_CACHE or w.waiting > 0 or not _choose_reach(w, n)
+    w.one_by_one = n <= IN_CACHE or w.waiting > 0 or not (_choose_reach(w, n) or w.many)
     if w.waiting > 0:
         w.waiting -= 1
 
@@ -806,7 +807,8 @@ cdef int _agglomerate(agglomeration* w) noexcept nogil:
     """Pass by pass; what the first one lets merge has been found."""
     cdef int status
     while w.t.n > 1:
-        if _many(w):
+        w.many = _many(w)
+        if w.many:
             w.failures = 0
             _plan_merges(w)
         else:
@@ -900,7 +902,7 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
     w.method, w.n_threads, w.merged, w.checked = <lw_method>method, n_threads, 0, seconds()
     w.first, w.second, w.heights = &pairs[0, 0], &pairs[1, 0], &heights[0]
     w.status, w.end, w.in_place, w.filled = DONE, NULL, room is None, False
-    w.looks, w.one_by_one, w.failures, w.waiting = False, False, 0, 0
+    w.looks, w.one_by_one, w.many, w.failures, w.waiting = False, False, False, 0, 0
     w.t.scale = 1 if LW_SQUARED(w.method) else 0
     memory = _prepare(&w, n, weights)
     w.source = w.t
