@@ -274,6 +274,15 @@ def test_weights_far_apart(method):
     replay(distances, linkage(distances, method, weights=weights), method, weights=weights, rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0], [2, 0, 1]])
+def test_a_heavy_observation_keeps_its_distance(order):
+    """The light one is so far from the third that its share counts; not Euclidean."""
+    square = np.array([[0, 0.1, 1e9], [0.1, 0, 1], [1e9, 1, 0]])[np.ix_(order, order)]
+    weights = np.array([1, 1e20, 1])[order]
+    Z = linkage(scipy_distance.squareform(square), "centroid", weights=weights)
+    np.testing.assert_allclose(Z[:, 2], [0.1, np.sqrt(1.01)], rtol=1e-12)
+
+
 def test_weights_of_one_are_no_weights():
     points = points_of("random", 60)
     for method in METHODS:

@@ -19,6 +19,9 @@
 
 #include "merging.h"
 
+/* Members of a cluster, at most. */
+enum { CLOSEST_MEMBERS = 256 };
+
 /* Tuning, by benchmarks/bench_hierarchy.py. How many pairs may be linked to begin with, for each cluster, and how near
  * they may be, of the reach; how many of a sample of two pairs for each cluster must be that near. Another merge before
  * the next pass is worth some distances that are read for it, one for WORTH clusters; what merges have not used, others
@@ -71,7 +74,7 @@ typedef struct {
     ptrdiff_t heaped;
     acquaintance *known_of; /* while a cluster is linked, by position of the other */
     int32_t *met;         /* n + 1: positions of those it knows of */
-    int32_t *spreading;   /* positions of clusters that have a spread, some given up */
+    int32_t *spreading;   /* positions where clusters have been made, some given up */
     ptrdiff_t n_spreading;
     double greatest;      /* spread */
     ptrdiff_t worth, reads; /* distances between members that may be read for a merge, and now */
@@ -288,7 +291,7 @@ static inline void merge_closest(closest_first *c, merging *g, lw_method method,
     for (int32_t x = b; x != NODE_NONE; x = members[x].next) members[x].share *= share_b;
     members[members[b].last].next = a;
     members[b].last = members[a].last;
-    if (c->spread[b] == 0) c->spreading[c->n_spreading++] = b;
+    if (g->node[b] < g->n) c->spreading[c->n_spreading++] = b;
     c->spread[b] = -lw_apply(method, -c->spread[a], -c->spread[b], height, size_a, size_b, 0);
     if (c->spread[b] > c->greatest) c->greatest = c->spread[b];
     merge_clusters(g, a, b, height);
@@ -344,7 +347,7 @@ static inline int lowest_closest(closest_first *c, const merging *g, const trian
         if (nearest < 0 || c->links[nearest].value > value) {
             find_key(c, g, x);
         } else if (!c->links[nearest].exact) {
-            told = make_exact(c, g, t, method, x, c->links + nearest);
+            told = make_exact(c, g, t, method, x, c->links + nearest) && c->links[nearest].value >= value;
         } else {
             const position_pair pair = ends_of(c, g, x, nearest);
             if (pair.a < best->a || (pair.a == best->a && pair.b < best->b)) *best = pair;
@@ -363,11 +366,11 @@ static inline int closest_go_on(closest_first *c, merging *g, const triangle *t,
         if (c->heaped == 0 || 2 * g->merges >= g->n) return 0;
         const int32_t x = c->heap[0];
         const ptrdiff_t nearest = nearest_link(c, g, x);
-        closest_link *link = c->links + nearest;
-        if (nearest < 0 || link->value > c->key[x]) {
+        if (nearest < 0 || c->links[nearest].value > c->key[x]) {
             find_key(c, g, x);
             continue;
         }
+        closest_link *link = c->links + nearest;
         const double value = link->value;
         if (!(value < c->floor)) return 0;
         if (!link->exact) {
@@ -376,7 +379,7 @@ static inline int closest_go_on(closest_first *c, merging *g, const triangle *t,
             continue;
         }
         position_pair pair;
-        if (!lowest_closest(c, g, t, method, x, nearest, &pair) || !can_merge(g, pair.a, pair.b)) return 0;
+        if (!lowest_closest(c, g, t, method, x, nearest, &pair) || !can_merge(g, pair.a, pair.b, CLOSEST_MEMBERS)) return 0;
         merge_closest(c, g, method, pair.a, pair.b, value);
     }
     return 1;

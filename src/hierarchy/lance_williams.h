@@ -41,13 +41,15 @@ typedef enum { LW_COMPLETE, LW_AVERAGE, LW_WEIGHTED, LW_WARD, LW_CENTROID, LW_ME
     LW_FORMULA_OF(float, name##_f32, off_of_xy, part_of_y, __VA_ARGS__)                                                \
     LW_FORMULA_OF(double, name##_f64, off_of_xy, part_of_y, __VA_ARGS__)
 
-/* Factors that are powers of two are exact in either type. Equal distances to x and y are kept exactly; the centroid's
- * needs no division for that. */
+/* Factors that are powers of two are exact in either type. Equal distances to x and y are kept exactly. The centroid's
+ * formula needs no division for a third cluster: it moves from the heavier of the two by the share of the lighter one,
+ * which is negative if that is x. */
 LW_FORMULA(lw_complete, 0, 0, xi > yi ? xi : yi)
 LW_FORMULA(lw_average, 0, ny, (nx * xi + part * yi) / (nx + part))
 LW_FORMULA(lw_weighted, 0, 0, (xi + yi) / 2)
 LW_FORMULA(lw_ward, xy, ny, ((nx + ni) * xi + (part + ni) * yi - ni * off) / (nx + part + ni))
-LW_FORMULA(lw_centroid, nx * ny * xy / (nx + ny) / (nx + ny), ny / (nx + ny), xi + part * (yi - xi) - off)
+LW_FORMULA(lw_centroid, nx * ny * xy / (nx + ny) / (nx + ny), ny > nx ? -(nx / (nx + ny)) : ny / (nx + ny),
+           part < 0 ? yi - part * (xi - yi) - off : xi + part * (yi - xi) - off)
 LW_FORMULA(lw_median, xy / 4, 0, (xi + yi) / 2 - off)
 
 /* The statement `call(formula, ...)` with the method's formula known to the compiler. */

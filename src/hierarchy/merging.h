@@ -62,10 +62,10 @@ static inline int buffers_of_both(const merging *g, int32_t a, int32_t b) {
     return needs_a == needs_b ? needs_a + 1 : needs_a > needs_b ? needs_a : needs_b;
 }
 
-/* Whether the clusters at two positions can become one before the next pass. */
-static inline int can_merge(const merging *g, int32_t x, int32_t y) {
+/* Whether the clusters at two positions can become one of so many members, at most, before the next pass. */
+static inline int can_merge(const merging *g, int32_t x, int32_t y, int32_t most) {
     const int32_t a = g->node[x], b = g->node[y];
-    return buffers_of_both(g, a, b) <= CONDENSE_BUFFERS && g->members[a] + g->members[b] <= MEMBERS_MOST;
+    return buffers_of_both(g, a, b) <= CONDENSE_BUFFERS && g->members[a] + g->members[b] <= most;
 }
 
 /* The clusters at a < b, at distance `height`, become one at b. Returns its node. */

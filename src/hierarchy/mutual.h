@@ -19,6 +19,9 @@
 
 enum { NODE_UNKNOWN = -2 };
 
+/* Of a cluster, at most: distances may be computed from all pairs of members of two, for many of them. */
+enum { MUTUAL_MEMBERS = 32 };
+
 /* One end of a link between two clusters. */
 typedef struct {
     double value;    /* their distance, or a lower bound for it */
@@ -232,7 +235,7 @@ static inline int mutual_go_on(mutual *m, merging *g, const triangle *t, lw_meth
         const int32_t y = g->place[m->closest[x]];
         if (m->closest[y] == NODE_UNKNOWN) m->closest[y] = find_closest(m, g, t, method, y);
         if (m->closest[y] != g->node[x]) continue;
-        if (!can_merge(g, x, y)) continue;
+        if (!can_merge(g, x, y, MUTUAL_MEMBERS)) continue;
         if (m->used + m->count[x] + m->count[y] > m->capacity) return 0;
         merge_mutual(m, g, method, x < y ? x : y, x < y ? y : x);
     }

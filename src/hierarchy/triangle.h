@@ -57,9 +57,8 @@ typedef struct {
     int32_t *given, *rank; /* these positions, ascending; by position, how many are before it */
 } condense_plan;
 
-/* Clusters that become one between two passes, at most: their distances may be computed from all pairs of them. A row's
- * own ones merge in buffers. */
-enum { MEMBERS_MOST = 256, CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 9 };
+/* A row's own clusters merge in buffers, of which a tree of them needs no more if it is not too even and large. */
+enum { CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 9 };
 
 enum { GIVEN_LANES = 16 }; /* given-up positions collected at a time */
 

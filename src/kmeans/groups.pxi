@@ -66,8 +66,9 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
-# What bounds may lose, in iterations of PlainSearch.
+# What bounds may lose, in iterations of PlainSearch; and what of their savings counts against it.
 cdef double GROUP_LOSS = 0.5
+cdef double GROUP_SAVED = 4
 
 
 @cython.final
@@ -192,7 +193,7 @@ cdef class GroupSearch(PlainSearch):
 
     cdef void _judge(self, double taken) noexcept:
         """Give bounds up when they have lost some time: what they save depends on the machine as well."""
-        self.lost_seconds += taken - self.plain_seconds
+        self.lost_seconds = max(self.lost_seconds + taken - self.plain_seconds, -GROUP_SAVED * self.plain_seconds)
         if self.lost_seconds > GROUP_LOSS * self.plain_seconds and self.kept == BOUNDS_KEPT:
             self.kept = BOUNDS_NONE
             self.pause = self.next_pause = GROUP_MOST_PAUSE
