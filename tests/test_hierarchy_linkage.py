@@ -6,7 +6,6 @@ import time
 import warnings
 from pathlib import Path
 
-import fastcluster
 import numpy as np
 import pytest
 import scipy.cluster.hierarchy as scipy_hierarchy
@@ -128,7 +127,7 @@ def clouds(kind, n):
 def test_closest_pairs_by_the_thousand(kind, method):
     """So many that several passes find near pairs, each of which merges hundreds of them."""
     distances = scipy_distance.pdist(clouds(kind, 3500))
-    expected = fastcluster.linkage(distances, method)
+    expected = scipy_hierarchy.linkage(distances, method)
     Z = linkage(distances, method)
     np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-9)
     np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
