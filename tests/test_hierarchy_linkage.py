@@ -139,6 +139,7 @@ def test_closest_pairs_by_the_thousand(kind, method):
     np.testing.assert_allclose(linkage(distances, method, preserve_input=False), Z, rtol=1e-9)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("method", ["centroid", "median"])
 @pytest.mark.parametrize("kind", ["random", "tied", "duplicated"])
 def test_every_one_of_many_closest_pairs_is_a_minimum(kind, method):
