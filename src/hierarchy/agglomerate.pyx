@@ -828,9 +828,6 @@ cdef void _first_pass(void* context) noexcept nogil:
     cdef int thread
     for thread in range(w.n_threads):
         w.seen[thread].least, w.seen[thread].greatest, w.seen[thread].finite = INFINITY, -INFINITY, True
-    merging_begin(&w.merging, &w.t)
-    if not LW_REDUCIBLE(w.method) and not w.one_by_one:
-        _choose_reach(w, w.t.n)
     w.looks = True
     w.filled = w.one_by_one and not w.in_place
     w.status = _load(w) if w.filled else _all_rows(w, _survey_chunk)
@@ -873,6 +870,8 @@ cdef int _look_first(agglomeration* w, scale_of) except -1:
         if scale == w.source.scale:
             return 0
         w.t.scale = w.source.scale = scale
+        if not LW_REDUCIBLE(w.method) and not w.one_by_one:
+            _choose_reach(w, w.t.n)
 
 
 def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const double[::1] weights, scale_of,

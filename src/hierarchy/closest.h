@@ -379,7 +379,8 @@ static inline int closest_go_on(closest_first *c, merging *g, const triangle *t,
             continue;
         }
         position_pair pair;
-        if (!lowest_closest(c, g, t, method, x, nearest, &pair) || !can_merge(g, pair.a, pair.b, CLOSEST_MEMBERS)) return 0;
+        if (!lowest_closest(c, g, t, method, x, nearest, &pair)) return 0;
+        if (!can_merge(g, pair.a, pair.b, CLOSEST_MEMBERS)) return 0;
         merge_closest(c, g, method, pair.a, pair.b, value);
     }
     return 1;

@@ -77,7 +77,8 @@ cdef class GroupSearch(PlainSearch):
 
     Sums are added up in the rows' order, as PlainSearch does, so that the centers are the same to the last bit. Bounds
     are tried on a sample of rows for two iterations, for which PlainSearch is used; while they settle little, as on data
-    without clusters, or take longer, it goes on for some more, until they are tried again. Takes 12 + k / 4 bytes a row, about.
+    without clusters, or take longer, it goes on for some more, until they are tried again. Takes 12 + k / 4 bytes a row,
+    about.
     """
 
     cdef:
