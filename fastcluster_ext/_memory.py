@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["allocate", "available_bytes"]
 
@@ -18,6 +20,8 @@ _UNCHECKED_BYTES = 1 << 26
 
 def available_bytes() -> float:
     """Bytes that can still be allocated: free memory, the control group's and the address space's limits."""
+    from pathlib import Path  # here, because it takes long to import
+
     limits = [math.inf]
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import math
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastcluster_ext import _validation
 from fastcluster_ext._kernels import runtime
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["available_cpus", "resolve_threads"]
 
@@ -32,6 +35,8 @@ if hasattr(os, "register_at_fork"):
 @functools.cache
 def _cgroup_quota() -> float:
     """CPUs that this process's control group may use, or infinity: cgroup v2's cpu.max, v1's cpu.cfs_quota_us."""
+    from pathlib import Path  # here, because it takes long to import
+
     quota = math.inf
     try:
         memberships = Path("/proc/self/cgroup").read_text().splitlines()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -252,6 +250,8 @@ class QuantizedImage:
             }
             for i in range(len(self.palette))
         ]
+        import json
+
         return json.dumps(
             {
                 "k": len(self.palette),
@@ -294,6 +294,8 @@ class QuantizedImage:
             from PIL import Image
         except ImportError as error:
             raise ImportError("saving an image needs Pillow: pip install 'fastcluster_ext[image]'") from error
+        from pathlib import Path
+
         if self.indices.ndim != 2:
             raise ValueError(f"only h x w pixels can be saved as an image, these are of shape {self.indices.shape}")
         path = Path(path)

@@ -384,7 +384,7 @@ def kmeans_plusplus(
     return draw_seeds(points, weights, k, uniforms, threads, trials)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Plan:
     """The arguments of `kmeans`, checked, without the data."""
 

@@ -70,7 +70,7 @@ def _check_clusters(codes: Codes, weights: Floats | None, least: int = 2) -> Non
         raise ValueError(f"labels must hold from {least} to {n - 1} clusters (n - 1), got {k}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Neighborhood:
     """What the silhouette and its relatives are made of, for each point."""
 
@@ -322,7 +322,7 @@ def medoid_silhouette_score(
     return float(np.average(values, weights=as_weights(sample_weight, len(points))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClusterSpread:
     """How wide clusters are and how far apart, as R's ``pam`` reports in ``clusinfo`` and ``isolation``.
 
@@ -581,7 +581,7 @@ def adjusted_rand_score(
     return 1.0 if scale == 0 else float(2 * (both * every - rows * columns) / scale)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Moments:
     """Weights, means, sums of squared deviations and mean distances to the mean, by cluster."""
 
@@ -661,7 +661,7 @@ def davies_bouldin_score(
     return float(((wide[:, np.newaxis] + wide) / apart).max(axis=1).mean())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Gap:
     """The gap statistic of several numbers of clusters.
 
@@ -773,7 +773,7 @@ def _fit(points: Array, k: int, n_init: int, weights: Any, uniforms: Any, thread
     return kmeans(points, k, n_init=n_init, sample_weight=weights, random_state=seed, n_threads=threads)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class NumberOfClusters:
     """What several indices say of the number of clusters; printed as a table.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from pathlib import Path
 from types import ModuleType
 
 try:
     from . import runtime
 except ImportError as error:
+    from pathlib import Path
+
     raise ImportError(
         f"the compiled kernels of fastcluster_ext are not in {Path(__file__).parent}: {error}. In a source checkout "
         "run `pip install -e .`, or leave the checkout's folder to import the installed package."

@@ -18,7 +18,7 @@ __all__ = ["LABELS", "Run", "Settings", "observer", "settled"]
 LABELS = np.dtype(np.int32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """The arguments of `kmeans` that a run obeys."""
 

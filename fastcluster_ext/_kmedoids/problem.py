@@ -30,7 +30,7 @@ _ORDER_BITS, _ORDER_FEATURES = 10, 6
 _TINY = float(np.finfo(np.float64).smallest_subnormal)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What is clustered: points and their metric, or a matrix; the weights; and who may not become a medoid."""
 

@@ -22,7 +22,7 @@ Callback = Callable[["KMedoidsStep"], Any]
 LEAST_GAIN = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KMedoidsStep:
     """The start (iteration 0) or one swap or iteration of k-medoids, as `history` and `callback` show it.
 
@@ -47,7 +47,7 @@ class KMedoidsStep:
     labels: npt.NDArray[np.int32] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """How a run is to go: the arguments of `kmedoids` by their names, and the source of randomness."""
 
@@ -62,7 +62,7 @@ class Settings:
     uniforms: Uniforms
 
 
-@dataclass
+@dataclass(eq=False)
 class Run:
     """A run so far: what it is watched by, and in the end what is kept of it."""
 
