@@ -42,7 +42,7 @@ def tolerances(metric, n_features, dtype):
     """What the documentation promises, relative and absolute."""
     if dtype == np.float64:
         return {"rtol": 1e-12, "atol": 1e-14 if metric in ANGLES else 0.0}
-    error = (min(n_features, 128) + n_features / 128 + 8) * 2.0**-24
+    error = (min(n_features, 64) + n_features / 64 + 8) * 2.0**-24
     return {"rtol": error, "atol": error if metric in ANGLES else 0.0}
 
 

@@ -7,8 +7,8 @@
  *
  * Points are kept in *panels*: METRIC_PANEL points by column, so that one vector load brings a feature of many points.
  * A set of n points takes metric_panels(n) panels, one behind the other, each metric_panel_size values, on a cache
- * line: n_features x METRIC_PANEL, and sums of the points where metric_by_maxima wants them; places behind the last
- * point hold zeros. Contract (T is float or double, S its suffix):
+ * line: n_features x METRIC_PANEL, and sums of the points where metric_expands wants them; places behind the last point
+ * hold zeros. Contract (T is float or double, S its suffix):
  *
  *   metric_pack_S(m, view, start, count, panels)       rows [start, start + count) of `view` into panels, prepared for
  *                                                      the metric; O(count p); start is free, count may be any
@@ -38,22 +38,30 @@
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.
  *
- * City-block distances of float64 take two operations a feature instead of three wherever that is proven good enough
- * (metric_by_maxima): the sum of |x - y| is d = 2 M - (X + Y), where M, X and Y are the sums of max(x, y), x and y. X
- * and Y belong to the points and are made when these are packed. What cancels is bounded for each pair by itself, so a
- * distance still depends on its two points alone. With A, the sum of |x| and of |y|, and k, the roundings that a term
- * meets on its way into a sum, min(p, METRIC_FEATURES) - 1 + (p - 1) / METRIC_FEATURES, and but for terms of u^2:
+ * City-block and Euclidean distances of float64, and the squares of these, are taken from the expanded form of a term
+ * wherever that is proven good enough (metric_expands): it has an operation less a feature, two instead of three and one
+ * instead of two. |x - y| is 2 max(x, y) - x - y, and (x - y)^2 is x^2 + y^2 - 2 x y, so the sum of either is
  *
- *   M is off by at most k u times the sum of |max(x, y)|, which is at most (A + d) / 2;
- *   X and Y, summed up together with their rounding errors, by u |X| and u |Y|; X + Y by u A; and the result by u d;
- *   in all the result is off by at most (k + 2) u A + (k + 1) u d.
+ *   d = 2 S - (X + Y),   with S, X and Y the sums of max(x, y), x and y,   or
+ *   d = (X + Y) - 2 S,   with S, X and Y the sums of x y, x^2 and y^2.
  *
- * It is trusted if it is at least t = (k + 4) u A / METRIC_TRUSTED, and is then off by less than METRIC_TRUSTED
- * + (k + 1) u < 5e-13, relatively: the 2 to spare cover terms of u^2, and that A and t are rounded (where t is
- * subnormal, either its rounding is far below it or all sums are exact). All other distances are sums of direct
- * differences: those of equal and near points, of points far from 0 beside their differences, and of points with NaN,
- * infinity or A above METRIC_LARGEST, whose t is NaN. Of float32 all are, for the bound it keeps is just that of the
- * direct sum.
+ * X and Y belong to the points and are made when these are packed. What cancels is bounded for each pair by itself, so a
+ * distance still depends on its two points alone. With A, the sum of |x| and of |y|, or of x^2 and of y^2, and k, the
+ * roundings that a term meets on its way into a sum, min(p, METRIC_FEATURES) - 1 + (p - 1) / METRIC_FEATURES, and but
+ * for terms of u^2:
+ *
+ *   S of maxima is off by at most k u times the sum of |max(x, y)|, which is at most (A + d) / 2; S of products, rounded
+ *   once or twice themselves, by at most (k + 2) u times the sum of |x y|, which is at most A / 2;
+ *   X and Y, summed up together with their rounding errors, by u |X| and u |Y|, and as much again for the rounding of a
+ *   square; X + Y by u A; and the result by u d;
+ *   in all the result is off by at most (k + 5) u A + (k + 1) u d.
+ *
+ * It is trusted if it is at least t = (k + 7) u A / METRIC_TRUSTED, and is then off by less than METRIC_TRUSTED
+ * + (k + 1) u < 5e-13, relatively: the 2 to spare cover terms of u^2, and that A and t are rounded. So that nothing lost
+ * to underflow counts beside d, METRIC_LEAST is added to t. All other distances are sums of direct differences: those
+ * of equal and near points, of points far from 0 beside their differences, and of points with NaN, infinity or A above
+ * METRIC_LARGEST, whose t is NaN. Of float32 all are, for the bound it keeps is just that of the direct sum; and cosines
+ * and correlations, which promise more than 5e-13 beside 1.
  */
 #ifndef FASTCLUSTER_EXT_METRICS_H
 #define FASTCLUSTER_EXT_METRICS_H
@@ -68,11 +76,14 @@
 
 #define METRIC_PANEL 32     /* points; whole vectors of every width and type */
 #define METRIC_GROUP 8      /* points; rows of a panel are taken in groups of this size or of a divisor of it */
-#define METRIC_FEATURES 128 /* features between two visits to memory; two panels' worth then fit in 64 KB */
+#define METRIC_FEATURES 64  /* features between two visits to memory; two panels' worth then fit in 32 KB */
+#define METRIC_LONG 128     /* features; a row of more is long */
 #define METRIC_AHEAD 256    /* bytes; memory that takes distances is asked for so long before (bench_distance.py) */
 
-/* Of metric_by_maxima: the relative error that is taken, about, and what |x| may add up to, far from any overflow. */
+/* Of metric_expands: the relative error that is taken, about; the least of half a distance that is trusted, far above
+ * what underflow loses of a sum; and what |x| or x^2 may add up to, far from any overflow. */
 #define METRIC_TRUSTED 0x1p-41
+#define METRIC_LEAST 0x1p-900
 #define METRIC_LARGEST 0x1p100
 
 /* What is done to a point before any distance is taken. */
@@ -83,23 +94,26 @@ typedef enum {
     PREPARE_BINARY    /* 0 if zero, else 1 (NaN too) */
 } metric_preparation;
 
-/*       code         preparation       term       sums  merge    distance */
+/*       code         preparation       term       sums  merge    distance    expanded */
 #define METRICS(ENTRY)                                                                                                 \
-    ENTRY(EUCLIDEAN,   PREPARE_NOTHING,  squared,   1,    add,     root)                                               \
-    ENTRY(SQEUCLIDEAN, PREPARE_NOTHING,  squared,   1,    add,     sum)                                                \
-    ENTRY(CITYBLOCK,   PREPARE_NOTHING,  absolute,  1,    add,     sum)                                                \
-    ENTRY(CHEBYSHEV,   PREPARE_NOTHING,  largest,   1,    larger,  sum)                                                \
-    ENTRY(MINKOWSKI,   PREPARE_NOTHING,  power,     1,    add,     power_root)                                         \
-    ENTRY(COSINE,      PREPARE_UNIT,     squared,   1,    add,     half)                                               \
-    ENTRY(CORRELATION, PREPARE_CENTERED, squared,   1,    add,     half)                                               \
-    ENTRY(CANBERRA,    PREPARE_NOTHING,  relative,  1,    add,     sum)                                                \
-    ENTRY(BRAYCURTIS,  PREPARE_NOTHING,  sums,      2,    add,     ratio)                                              \
-    ENTRY(HAMMING,     PREPARE_NOTHING,  unequal,   1,    add,     mean)                                               \
-    ENTRY(JACCARD,     PREPARE_BINARY,   unshared,  2,    add,     share)
+    ENTRY(EUCLIDEAN,   PREPARE_NOTHING,  squared,   1,    add,     root,       PRODUCTS)                               \
+    ENTRY(SQEUCLIDEAN, PREPARE_NOTHING,  squared,   1,    add,     sum,        PRODUCTS)                               \
+    ENTRY(CITYBLOCK,   PREPARE_NOTHING,  absolute,  1,    add,     sum,        MAXIMA)                                 \
+    ENTRY(CHEBYSHEV,   PREPARE_NOTHING,  largest,   1,    larger,  sum,        NOTHING)                                \
+    ENTRY(MINKOWSKI,   PREPARE_NOTHING,  power,     1,    add,     power_root, NOTHING)                                \
+    ENTRY(COSINE,      PREPARE_UNIT,     squared,   1,    add,     half,       NOTHING)                                \
+    ENTRY(CORRELATION, PREPARE_CENTERED, squared,   1,    add,     half,       NOTHING)                                \
+    ENTRY(CANBERRA,    PREPARE_NOTHING,  relative,  1,    add,     sum,        NOTHING)                                \
+    ENTRY(BRAYCURTIS,  PREPARE_NOTHING,  sums,      2,    add,     ratio,      NOTHING)                                \
+    ENTRY(HAMMING,     PREPARE_NOTHING,  unequal,   1,    add,     mean,       NOTHING)                                \
+    ENTRY(JACCARD,     PREPARE_BINARY,   unshared,  2,    add,     share,      NOTHING)
 
-#define METRIC_CODE(CODE, preparation, term, sums, merge, distance) METRIC_##CODE,
+#define METRIC_CODE(CODE, preparation, term, sums, merge, distance, expanded) METRIC_##CODE,
 typedef enum { METRICS(METRIC_CODE) METRIC_COUNT } metric_code;
 #undef METRIC_CODE
+
+/* What stands for the terms in the expanded form, see above. */
+typedef enum { EXPANDED_NOTHING, EXPANDED_MAXIMA, EXPANDED_PRODUCTS } metric_expansion;
 
 typedef struct {
     metric_code code;
@@ -107,45 +121,53 @@ typedef struct {
     ptrdiff_t n_features;
 } metric;
 
-/* The table's preparation of a metric, and the number of its sums. */
+/* The table's preparation of a metric, the number of its sums, and its expanded form. */
 static inline metric_preparation metric_prepares(const metric *m) {
-#define METRIC_PREPARATION(CODE, preparation, term, sums, merge, distance) preparation,
+#define METRIC_PREPARATION(CODE, preparation, term, sums, merge, distance, expanded) preparation,
     static const metric_preparation prepares[] = {METRICS(METRIC_PREPARATION)};
 #undef METRIC_PREPARATION
     return prepares[m->code];
 }
 
 static inline int metric_sum_count(const metric *m) {
-#define METRIC_SUMS(CODE, preparation, term, sums, merge, distance) sums,
+#define METRIC_SUMS(CODE, preparation, term, sums, merge, distance, expanded) sums,
     static const int sums[] = {METRICS(METRIC_SUMS)};
 #undef METRIC_SUMS
     return sums[m->code];
 }
 
+static inline metric_expansion metric_expanded(const metric *m) {
+#define METRIC_EXPANDED(CODE, preparation, term, sums, merge, distance, expanded) EXPANDED_##expanded,
+    static const metric_expansion expanded[] = {METRICS(METRIC_EXPANDED)};
+#undef METRIC_EXPANDED
+    return expanded[m->code];
+}
+
 /* Panels that n points take. */
 static inline ptrdiff_t metric_panels(ptrdiff_t n) { return (n + METRIC_PANEL - 1) / METRIC_PANEL; }
 
-/* Whether float64 distances are taken from sums of maxima where they can be trusted, see above. Of fewer features that
- * gains little; of more, t is so large that few pairs may be trusted. Panels then have two more rows behind the
+/* Whether float64 distances are taken from the expanded form where they can be trusted, see above. Of fewer features
+ * that gains little; of more, t is so large that few pairs may be trusted. Panels then have two more rows behind the
  * features, X and t of each point (in float32 unused). */
-static inline int metric_by_maxima(const metric *m) {
-    return m->code == METRIC_CITYBLOCK && m->n_features >= 32 && m->n_features <= 16384;
+static inline int metric_expands(const metric *m) {
+    return metric_expanded(m) != EXPANDED_NOTHING && m->n_features >= 32 && m->n_features <= 16384;
 }
 
-/* Which sums come first, those of maxima or the direct ones: distances are the same, but not the time, for the others
- * are taken as well where the first do not do. */
-typedef enum { MAXIMA_NEVER, MAXIMA_FIRST, MAXIMA_LAST } metric_maxima;
+/* Which sums are taken first, the expanded or the direct ones, the others only of rows where the first do not do; or both
+ * at once. Distances are the same, but not the time: in half of what a direct sum of squares takes, expanded ones take
+ * 1, direct ones 2, both 3, and a row that is taken again by itself 2 or 3. */
+typedef enum { EXPANDED_NEVER, EXPANDED_FIRST, EXPANDED_LAST, EXPANDED_BOTH } metric_order;
 
-/* t of a point whose |x| add up to 1. */
+/* t of a point whose |x|, or x^2, add up to 1, but for METRIC_LEAST. */
 static inline double metric_trust(const metric *m) {
     const ptrdiff_t p = m->n_features, within = p < METRIC_FEATURES ? p : METRIC_FEATURES;
     const ptrdiff_t k = within - 1 + (p - 1) / METRIC_FEATURES;
-    return (double)(k + 4) * (0x1p-53 / METRIC_TRUSTED);
+    return (double)(k + 7) * (0x1p-53 / METRIC_TRUSTED);
 }
 
 /* Values in one panel: where the next one begins. */
 static inline ptrdiff_t metric_panel_size(const metric *m) {
-    return (m->n_features + (metric_by_maxima(m) ? 2 : 0)) * METRIC_PANEL;
+    return (m->n_features + (metric_expands(m) ? 2 : 0)) * METRIC_PANEL;
 }
 
 /* Values of the distances, and of the first sums, of a tile of `count` rows and k column panels: all row groups that are
@@ -156,7 +178,7 @@ static inline ptrdiff_t metric_tile_plane(ptrdiff_t count, ptrdiff_t k) {
 
 /* Values that a tile needs, its second sums included. */
 static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdiff_t k) {
-    return metric_sum_count(m) * metric_tile_plane(count, k);
+    return (metric_expands(m) ? 2 : metric_sum_count(m)) * metric_tile_plane(count, k);
 }
 
 /* Points a side of a tile that suits n_features: of short rows a flat one, whose sums stay in L1 and go out in long
@@ -164,10 +186,10 @@ static inline ptrdiff_t metric_tile_size(const metric *m, ptrdiff_t count, ptrdi
  * Eight rows are a quarter of a panel. */
 static inline ptrdiff_t metric_tile_rows(const metric *m) {
     if (m->code == METRIC_MINKOWSKI || m->n_features <= 16) return 8;
-    return m->n_features <= METRIC_FEATURES ? 32 : 64;
+    return m->n_features <= METRIC_LONG ? 32 : 64;
 }
 static inline ptrdiff_t metric_tile_columns(const metric *m) {
-    return m->n_features <= METRIC_FEATURES ? 256 : m->code == METRIC_MINKOWSKI ? METRIC_PANEL : 64;
+    return m->n_features <= METRIC_LONG ? 256 : m->code == METRIC_MINKOWSKI ? METRIC_PANEL : 64;
 }
 
 /* What a pair of points costs, in multiply-adds, about; for cutting work up. */

@@ -98,7 +98,7 @@ FC_INLINE void REAL_NAME(term_absolute)(const REAL *x, lanes y, REAL exponent, i
     (void)b, (void)exponent;
 }
 
-/* Of metric_by_maxima. Zen takes maxima on its adders, so the multipliers add. */
+/* Of the expanded form (metric_expands). Zen takes maxima on its adders, so the multipliers add. */
 FC_INLINE void REAL_NAME(term_maximum)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
 #if defined(__AVX512F__)
     *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(larger512)(y, x), 1);
@@ -106,6 +106,29 @@ FC_INLINE void REAL_NAME(term_maximum)(const REAL *x, lanes y, REAL exponent, in
     *a = REAL_NAME(lanes_plus)(*a, REAL_NAME(lanes_larger)(y, REAL_NAME(lanes_of)(*x)), 1);
 #endif
     (void)b, (void)exponent, (void)turn;
+}
+
+FC_INLINE void REAL_NAME(term_product)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+#if defined(__AVX512F__)
+    *a = REAL_NAME(fmadd512)(REAL_NAME(lanes_of)(*x), y, *a);
+#elif defined(__AVX2__) && defined(__FMA__)
+    *a = REAL_NAME(fmadd256)(REAL_NAME(lanes_of)(*x), y, *a);
+#else
+    *a += REAL_NAME(lanes_of)(*x) * y;
+#endif
+    (void)b, (void)exponent, (void)turn;
+}
+
+/* Direct and expanded sums at once. */
+FC_INLINE void REAL_NAME(term_absolute_and_maximum)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a,
+                                                    lanes *b) {
+    REAL_NAME(term_absolute)(x, y, exponent, turn, a, NULL);
+    REAL_NAME(term_maximum)(x, y, exponent, turn, b, NULL);
+}
+
+FC_INLINE void REAL_NAME(term_squared_and_product)(const REAL *x, lanes y, REAL exponent, int turn, lanes *a, lanes *b) {
+    REAL_NAME(term_squared)(x, y, exponent, turn, a, NULL);
+    REAL_NAME(term_product)(x, y, exponent, turn, b, NULL);
 }
 
 /* A difference that is NaN is left out, as SciPy does. */
@@ -214,7 +237,8 @@ typedef struct {
     int n_sums;
     REAL_NAME(metric_merge) *merge;
     REAL_NAME(metric_distance) *distance;
-    metric_maxima maxima;
+    metric_expansion expansion;
+    metric_order order;
 } REAL_NAME(metric_functors);
 
 /* A sum of each pair of a group: rows x vectors of columns. */
@@ -247,18 +271,15 @@ FC_INLINE void REAL_NAME(metric_add_up)(REAL_NAME(metric_functors) f, int n_rows
     }
 }
 
-/* Of metric_by_maxima: the functors of either way, then what sums of maxima come to, and the least that is trusted. x
- * and y are places of points in their panels, `behind` is how far from there their X and Y are. */
-#define METRIC_BY_MAXIMA                                                                                               \
-    {REAL_NAME(term_maximum), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_FIRST}
-#define METRIC_DIRECTLY                                                                                                \
-    {REAL_NAME(term_absolute), 1, REAL_NAME(merge_add), REAL_NAME(distance_sum), MAXIMA_LAST}
-
-FC_INLINE lanes REAL_NAME(maxima_distance)(lanes maxima, const REAL *x, const REAL *y, ptrdiff_t behind) {
-    return maxima + maxima - (REAL_NAME(lanes_of)(x[behind]) + *(const lanes *)(y + behind));
+/* What a sum of maxima or products comes to, and the least that is trusted. x and y are places of points in their
+ * panels, `behind` is how far from there their X and Y are. */
+FC_INLINE lanes REAL_NAME(expanded_sum)(metric_expansion expansion, lanes sum, const REAL *x, const REAL *y,
+                                        ptrdiff_t behind) {
+    const lanes parts = REAL_NAME(lanes_of)(x[behind]) + *(const lanes *)(y + behind);
+    return expansion == EXPANDED_MAXIMA ? sum + sum - parts : parts - (sum + sum);
 }
 
-FC_INLINE lanes REAL_NAME(maxima_least)(const REAL *x, const REAL *y, ptrdiff_t behind) {
+FC_INLINE lanes REAL_NAME(expanded_least)(const REAL *x, const REAL *y, ptrdiff_t behind) {
     return REAL_NAME(lanes_of)(x[behind + METRIC_PANEL]) + *(const lanes *)(y + behind + METRIC_PANEL);
 }
 
@@ -277,27 +298,42 @@ FC_INLINE void REAL_NAME(metric_add_up_row)(REAL_NAME(metric_functors) f, const 
     }
 }
 
-/* Correct the distances of one row: direct sums, if `direct`, some of which may be trusted by maxima, or else found by
- * maxima, some of which are not trusted. */
-static __attribute__((noinline)) void REAL_NAME(maxima_amend)(const metric *m, const REAL *row, const REAL *columns,
-                                                              int direct, lanes *distances) {
-    const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
+/* Correct the sums of one row: direct ones, if `direct`, some of which may be trusted in the expanded form, or else
+ * expanded ones, some of which are not trusted. */
+FC_INLINE void REAL_NAME(expanded_amend_as)(REAL_NAME(metric_term) *term, REAL_NAME(metric_term) *expanded_term,
+                                            metric_expansion expansion, const metric *m, const REAL *row,
+                                            const REAL *columns, int direct, lanes *sums) {
+    const REAL_NAME(metric_functors) f = {direct ? expanded_term : term, 1, REAL_NAME(merge_add), NULL, expansion,
+                                          EXPANDED_NEVER};
     const ptrdiff_t behind = m->n_features * METRIC_PANEL;
     lanes others[METRIC_VECTORS];
-    if (direct) REAL_NAME(metric_add_up_row)(by_maxima, m, row, columns, others);
-    else REAL_NAME(metric_add_up_row)(directly, m, row, columns, others);
+    REAL_NAME(metric_add_up_row)(f, m, row, columns, others);
     for (int v = 0; v < METRIC_VECTORS; v++) {
         const REAL *y = columns + v * METRIC_LANES;
-        const lanes least = REAL_NAME(maxima_least)(row, y, behind);
-        if (direct) others[v] = REAL_NAME(maxima_distance)(others[v], row, y, behind);
-        const lanes found = direct ? others[v] : distances[v], sum = direct ? distances[v] : others[v];
-        distances[v] = REAL_NAME(lanes_where)(found >= least, found, sum);
+        const lanes least = REAL_NAME(expanded_least)(row, y, behind);
+        if (direct) others[v] = REAL_NAME(expanded_sum)(expansion, others[v], row, y, behind);
+        const lanes found = direct ? others[v] : sums[v], sum = direct ? sums[v] : others[v];
+        sums[v] = REAL_NAME(lanes_where)(found >= least, found, sum);
     }
 }
 
-/* Turn sums, of maxima or direct ones, into distances. */
-FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
-                                        const REAL *columns, REAL_NAME(metric_sums) held) {
+static __attribute__((noinline)) void REAL_NAME(expanded_amend)(const metric *m, const REAL *row, const REAL *columns,
+                                                                int direct, lanes *sums) {
+#define EXPANDED_AMEND(term, expanded_term, expansion)                                                                 \
+    if (direct) {                                                                                                      \
+        REAL_NAME(expanded_amend_as)(REAL_NAME(term), REAL_NAME(expanded_term), expansion, m, row, columns, 1, sums);  \
+    } else {                                                                                                           \
+        REAL_NAME(expanded_amend_as)(REAL_NAME(term), REAL_NAME(expanded_term), expansion, m, row, columns, 0, sums);  \
+    }
+    if (metric_expanded(m) == EXPANDED_MAXIMA) EXPANDED_AMEND(term_absolute, term_maximum, EXPANDED_MAXIMA)
+    else EXPANDED_AMEND(term_squared, term_product, EXPANDED_PRODUCTS)
+#undef EXPANDED_AMEND
+}
+
+/* Turn sums, expanded or direct ones, into those that are returned; of both, the direct ones come first. */
+FC_INLINE void REAL_NAME(expanded_finish)(REAL_NAME(metric_functors) f, int n_rows, const metric *m, const REAL *rows,
+                                          const REAL *columns, REAL_NAME(metric_sums) *both) {
+    lanes(*held)[METRIC_VECTORS] = both[0];
     const unsigned all = (1u << METRIC_LANES) - 1;
     const ptrdiff_t behind = m->n_features * METRIC_PANEL;
 #pragma GCC unroll 16
@@ -306,36 +342,52 @@ FC_INLINE void REAL_NAME(maxima_finish)(REAL_NAME(metric_functors) f, int n_rows
 #pragma GCC unroll 4
         for (int v = 0; v < METRIC_VECTORS; v++) {
             const REAL *y = columns + v * METRIC_LANES;
-            const lanes least = REAL_NAME(maxima_least)(rows + r, y, behind);
-            if (f.maxima == MAXIMA_FIRST) {
-                held[r][v] = REAL_NAME(maxima_distance)(held[r][v], rows + r, y, behind);
+            const lanes least = REAL_NAME(expanded_least)(rows + r, y, behind);
+            if (f.order == EXPANDED_BOTH) {
+                const lanes found = REAL_NAME(expanded_sum)(f.expansion, both[1][r][v], rows + r, y, behind);
+                held[r][v] = REAL_NAME(lanes_where)(found >= least, found, held[r][v]);
+            } else if (f.order == EXPANDED_FIRST) {
+                held[r][v] = REAL_NAME(expanded_sum)(f.expansion, held[r][v], rows + r, y, behind);
                 doubtful |= REAL_NAME(lanes_reach)(held[r][v], least) ^ all;
             } else {
-                /* Both ways differ by less than this margin, so by maxima the others would not be trusted. */
+                /* Both ways differ by less than this margin, so the others would not be trusted in expanded form. */
                 doubtful |= REAL_NAME(lanes_reach)(held[r][v], least * (REAL)(1 - 0x1p-20));
             }
         }
         if (__builtin_expect(doubtful != 0, 0)) {
             /* A copy goes out, so that the sums themselves stay in registers. */
-            lanes distances[METRIC_VECTORS];
+            lanes sums[METRIC_VECTORS];
 #pragma GCC unroll 4
-            for (int v = 0; v < METRIC_VECTORS; v++) distances[v] = held[r][v];
-            REAL_NAME(maxima_amend)(m, rows + r, columns, f.maxima == MAXIMA_LAST, distances);
+            for (int v = 0; v < METRIC_VECTORS; v++) sums[v] = held[r][v];
+            REAL_NAME(expanded_amend)(m, rows + r, columns, f.order == EXPANDED_LAST, sums);
 #pragma GCC unroll 4
-            for (int v = 0; v < METRIC_VECTORS; v++) held[r][v] = distances[v];
+            for (int v = 0; v < METRIC_VECTORS; v++) held[r][v] = sums[v];
         }
     }
 }
 
-/* Whether most distances of a tile are likely to be trusted by maxima: a guess from a few pairs and features. */
-static inline int REAL_NAME(maxima_likely)(const metric *m, const REAL *row, const REAL *columns) {
+/* Which sums of a tile should come first: a guess from some of its pairs and features. */
+FC_INLINE metric_order REAL_NAME(expanded_order)(REAL_NAME(metric_term) *term, const metric *m, const REAL *rows,
+                                                 ptrdiff_t count, const REAL *columns) {
+    enum { ROWS = 4 };
     const ptrdiff_t p = m->n_features, step = p / 16;
-    lanes sum = {0};
-    for (ptrdiff_t i = 0; i < p; i += step) {
-        sum += REAL_NAME(lanes_abs)(*(const lanes *)(columns + i * METRIC_PANEL) - row[i * METRIC_PANEL]);
+    const int n_rows = count < ROWS ? (int)count : ROWS, n_columns = n_rows > 1 ? METRIC_PANEL : METRIC_LANES;
+    /* Where one in 64 is not as the others, two of five rows of 32 have such. */
+    const int few = n_rows * n_columns / 64;
+    int trusted = 0;
+    for (int r = 0; r < n_rows; r++) {
+        const REAL *x = rows + r * (count < METRIC_PANEL ? count : METRIC_PANEL) / n_rows;
+        for (int v = 0; v < n_columns; v += METRIC_LANES) {
+            lanes sum = {0}, unused = {0};
+            for (ptrdiff_t i = 0; i < p; i += step) {
+                term(x + i * METRIC_PANEL, *(const lanes *)(columns + i * METRIC_PANEL + v), 0, 0, &sum, &unused);
+            }
+            const lanes least = REAL_NAME(expanded_least)(x, columns + v, p * METRIC_PANEL);
+            trusted += __builtin_popcount(REAL_NAME(lanes_reach)(sum * (REAL)step, least));
+        }
     }
-    const lanes least = REAL_NAME(maxima_least)(row, columns, p * METRIC_PANEL);
-    return 2 * __builtin_popcount(REAL_NAME(lanes_reach)(sum * (REAL)step, least)) >= METRIC_LANES;
+    if (trusted >= n_rows * n_columns - few) return EXPANDED_FIRST;
+    return trusted <= few ? EXPANDED_LAST : EXPANDED_BOTH;
 }
 
 /* Features [begin, end) of n_rows adjacent rows x METRIC_VECTORS vectors of columns. The first two arguments are
@@ -359,7 +411,7 @@ FC_INLINE void REAL_NAME(metric_group)(REAL_NAME(metric_functors) f, int n_rows,
         }
     }
     if (end < m->n_features) return;
-    if (f.maxima != MAXIMA_NEVER) REAL_NAME(maxima_finish)(f, n_rows, m, rows, columns, held[0]);
+    if (f.order != EXPANDED_NEVER) REAL_NAME(expanded_finish)(f, n_rows, m, rows, columns, held);
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++) {
         REAL *place = to ? to[r] + column : sums + r * ld;
@@ -415,24 +467,42 @@ FC_INLINE void REAL_NAME(metric_sweep_any)(REAL_NAME(metric_functors) f, const m
     else REAL_NAME(metric_sweep)(f, METRIC_ROWS / f.n_sums, m, rows, count, columns, k, tile, to);
 }
 
+/* The same by the expanded form, if the metric has one and these are features enough for it. */
+FC_INLINE void REAL_NAME(metric_sweep_expanding)(REAL_NAME(metric_functors) f, const metric *m, const REAL *rows,
+                                                 ptrdiff_t count, const REAL *columns, ptrdiff_t k, REAL *tile,
+                                                 REAL *const *to) {
+    if (sizeof(REAL) == sizeof(float) || f.expansion == EXPANDED_NOTHING || !metric_expands(m)) {
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+        return;
+    }
+    const int maxima = f.expansion == EXPANDED_MAXIMA;
+    switch (REAL_NAME(expanded_order)(f.term, m, rows, count, columns + k / 2 * metric_panel_size(m))) {
+    case EXPANDED_FIRST:
+        f.term = maxima ? REAL_NAME(term_maximum) : REAL_NAME(term_product);
+        f.order = EXPANDED_FIRST;
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+        break;
+    case EXPANDED_BOTH:
+        f.term = maxima ? REAL_NAME(term_absolute_and_maximum) : REAL_NAME(term_squared_and_product);
+        f.order = EXPANDED_BOTH;
+        f.n_sums = 2;
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+        break;
+    default:
+        f.order = EXPANDED_LAST;
+        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);
+    }
+}
+
 /* See metrics.h. */
 static inline void REAL_NAME(metric_tile_to)(const metric *m, const REAL *rows, ptrdiff_t count, const REAL *columns,
                                              ptrdiff_t k, REAL *tile, REAL *const *to) {
-    if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) {
-        const REAL_NAME(metric_functors) by_maxima = METRIC_BY_MAXIMA, directly = METRIC_DIRECTLY;
-        if (REAL_NAME(maxima_likely)(m, rows, columns + k / 2 * metric_panel_size(m))) {
-            REAL_NAME(metric_sweep_any)(by_maxima, m, rows, count, columns, k, tile, to);
-        } else {
-            REAL_NAME(metric_sweep_any)(directly, m, rows, count, columns, k, tile, to);
-        }
-        return;
-    }
     switch (m->code) {
-#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance)                                                  \
+#define METRIC_CASE(CODE, preparation, term, n_sums, merge, distance, expanded)                                        \
     case METRIC_##CODE: {                                                                                              \
         const REAL_NAME(metric_functors) f = {REAL_NAME(term_##term), n_sums, REAL_NAME(merge_##merge),                \
-                                              REAL_NAME(distance_##distance), MAXIMA_NEVER};                           \
-        REAL_NAME(metric_sweep_any)(f, m, rows, count, columns, k, tile, to);                                          \
+                                              REAL_NAME(distance_##distance), EXPANDED_##expanded, EXPANDED_NEVER};    \
+        REAL_NAME(metric_sweep_expanding)(f, m, rows, count, columns, k, tile, to);                                    \
         break;                                                                                                         \
     }
         METRICS(METRIC_CASE)
@@ -470,21 +540,24 @@ FC_INLINE void REAL_NAME(metric_pack_typed)(const matrix *view, ptrdiff_t start,
     }
 }
 
-/* X and t of the points of a panel, behind its features; see metric_by_maxima. */
+/* X and t of the points of a panel, behind its features; see metric_expands. */
 static inline void REAL_NAME(metric_pack_sums)(const metric *m, REAL *panel) {
     const ptrdiff_t behind = m->n_features * METRIC_PANEL;
+    const int products = metric_expanded(m) == EXPANDED_PRODUCTS;
     for (int v = 0; v < METRIC_PANEL; v += METRIC_LANES) {
         /* What each addition rounds off (Knuth's TwoSum) is added up beside the sum. */
         lanes sum = {0}, rest = {0}, size = {0};
         for (ptrdiff_t at = v; at < behind; at += METRIC_PANEL) {
-            const lanes x = *(const lanes *)(panel + at), next = sum + x, added = next - sum;
-            rest += (sum - (next - added)) + (x - added);
+            lanes part = *(const lanes *)(panel + at);
+            if (products) part *= part;
+            const lanes next = sum + part, added = next - sum;
+            rest += (sum - (next - added)) + (part - added);
             sum = next;
-            size += REAL_NAME(lanes_abs)(x);
+            size += REAL_NAME(lanes_abs)(part);
         }
         *(lanes *)(panel + behind + v) = sum + rest;
         size = REAL_NAME(lanes_where)(size <= (REAL)METRIC_LARGEST, size, REAL_NAME(lanes_of)(NAN));
-        *(lanes *)(panel + behind + METRIC_PANEL + v) = size * (REAL)metric_trust(m);
+        *(lanes *)(panel + behind + METRIC_PANEL + v) = size * (REAL)metric_trust(m) + (REAL)METRIC_LEAST;
     }
 }
 
@@ -501,12 +574,10 @@ static inline void REAL_NAME(metric_pack)(const metric *m, const matrix *view, p
         }
         REAL *panel = panels + r / METRIC_PANEL * metric_panel_size(m);
         MATRIX_DISPATCH(view, REAL_NAME(metric_pack_typed), start + r, some, preparation, scaled ? units : NULL, panel)
-        if (sizeof(REAL) == sizeof(double) && metric_by_maxima(m)) REAL_NAME(metric_pack_sums)(m, panel);
+        if (sizeof(REAL) == sizeof(double) && metric_expands(m)) REAL_NAME(metric_pack_sums)(m, panel);
     }
 }
 
-#undef METRIC_BY_MAXIMA
-#undef METRIC_DIRECTLY
 #undef lanes
 #undef lane_bits
 #undef lanes_anywhere
