@@ -65,9 +65,9 @@ def quota_of(files, root, monkeypatch):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    real = _threads.Path
-    monkeypatch.setattr(_threads, "Path", lambda path: root / real(path).relative_to("/"))
-    return _threads._cgroup_quota.__wrapped__()
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path", lambda path: root / type(root)(path).relative_to("/"))
+        return _threads._cgroup_quota.__wrapped__()
 
 
 V1 = "11:devices:/job\n4:cpu,cpuacct:/job\n1:name=systemd:/job\n"
@@ -363,6 +363,7 @@ def test_memory_that_is_available(files, available, tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    real = _memory.Path
-    monkeypatch.setattr(_memory, "Path", lambda path: tmp_path / real(path).relative_to("/"))
-    assert _memory.available_bytes() == available
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path", lambda path: tmp_path / type(tmp_path)(path).relative_to("/"))
+        found = _memory.available_bytes()
+    assert found == available
