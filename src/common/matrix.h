@@ -79,36 +79,50 @@ static inline void matrix_columns_f32_dense3(const matrix *view, ptrdiff_t start
 
 #define MATRIX_AHEAD 64 /* rows from memory to the cache ahead of their use */
 
-/* Rows of VF_LANES columns and more, each contiguous: blocks of VF_LANES x VF_LANES are transposed in registers, where
- * storing item by item takes four times as long. */
+/* Of rows [start, start + count), each contiguous, how many can be read for `items` values, more than there are columns:
+ * what follows a row is the next one, but nothing follows the last. */
+static inline ptrdiff_t matrix_readable(const matrix *view, ptrdiff_t start, ptrdiff_t count, ptrdiff_t items) {
+    const ptrdiff_t beyond = (items - view->n_columns) << view->dtype, rs = view->row_stride;
+    if (beyond <= 0) return count;
+    if (rs <= 0) return 0;
+    const ptrdiff_t rows = view->n_rows - (beyond + rs - 1) / rs - start;
+    return rows < 0 ? 0 : rows < count ? rows : count;
+}
+
+/* Contiguous rows: blocks of VF_LANES x VF_LANES are transposed in registers, where storing item by item takes four times
+ * as long. The last block of a row overlaps the one before it; of rows shorter than a block, what follows is read too. */
 FC_INLINE void matrix_columns_f32_blocks(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
                                          float *out, ptrdiff_t ld, matrix_dtype dtype) {
     enum { L = VF_LANES };
     const ptrdiff_t p = view->n_columns, rs = view->row_stride, item = (ptrdiff_t)1 << dtype;
-    const ptrdiff_t whole_rows = count / L * L, whole_columns = p / L * L;
+    const ptrdiff_t whole_rows = matrix_readable(view, start, count, L) / L * L, columns = p < L ? p : L;
     const char *rows = view->data + start * rs;
     for (ptrdiff_t r = 0; r < whole_rows; r += L) {
-        for (ptrdiff_t i = 0; i < whole_columns; i += L) {
+        for (ptrdiff_t begin = 0; begin < p; begin += L) {
+            const ptrdiff_t i = p - begin < L && p > L ? p - L : begin;
             const char *from = rows + r * rs + i * item;
-            float values[L];
+            float values[L] = {0};
             vf block[L];
-            for (int l = 0; l < L; l++) values[l] = (float)shift[i + l];
+            for (ptrdiff_t l = 0; l < columns; l++) values[l] = (float)shift[i + l];
             const vf middle = vf_load(values);
             for (int a = 0; a < L; a++, from += rs) {
                 __builtin_prefetch(from + MATRIX_AHEAD * rs, 0, 2);
                 if (dtype == MATRIX_FLOAT32) {
                     block[a] = vf_sub(vf_load((const float *)from), middle);
                 } else {
-                    for (int l = 0; l < L; l++) values[l] = matrix_shifted(from + l * item, shift[i + l], dtype);
+                    for (ptrdiff_t l = 0; l < columns; l++) values[l] = matrix_shifted(from + l * item, shift[i + l], dtype);
                     block[a] = vf_load(values);
                 }
             }
             vf_transpose(block);
-            for (int l = 0; l < L; l++) vf_store(out + (i + l) * ld + r, block[l]);
+#pragma GCC unroll 16
+            for (int l = 0; l < L; l++) {
+                if (l < columns) vf_store(out + (i + l) * ld + r, block[l]);
+            }
         }
     }
-    for (ptrdiff_t r = 0; r < count; r++) {
-        for (ptrdiff_t i = r < whole_rows ? whole_columns : 0; i < p; i++) {
+    for (ptrdiff_t r = whole_rows; r < count; r++) {
+        for (ptrdiff_t i = 0; i < p; i++) {
             out[i * ld + r] = matrix_shifted(rows + r * rs + i * item, shift[i], dtype);
         }
     }
@@ -134,7 +148,7 @@ FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptr
         else if (p == 2) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 2, 2 * item, item);
         else if (p == 3) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 3, 3 * item, item);
         else matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 4, 4 * item, item);
-    } else if (view->column_stride == item && p >= VF_LANES) {
+    } else if (view->column_stride == item && (p >= VF_LANES || (dtype == MATRIX_FLOAT32 && p > 4))) {
         matrix_columns_f32_blocks(view, start, count, shift, out, ld, dtype);
     } else {
         matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, p, view->row_stride, view->column_stride);

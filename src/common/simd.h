@@ -45,6 +45,9 @@ FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(a), keep, tag, 0xEA));
 }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+/* The sum and the least of all lanes. */
+FC_INLINE float vf_total(vf a) { return _mm512_reduce_add_ps(a); }
+FC_INLINE float vf_least(vf a) { return _mm512_reduce_min_ps(a); }
 /* table[index] lane by lane, of a table of `size` values, a power of two (memory of whole vectors). */
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     if (size <= 16) return _mm512_permutexvar_ps(index, vf_load(table));
@@ -100,6 +103,16 @@ FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
     return _mm256_or_ps(_mm256_and_ps(a, _mm256_castsi256_ps(keep)), _mm256_castsi256_ps(tag));
 }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm256_movemask_ps(m); }
+FC_INLINE float vf_total(vf a) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+FC_INLINE float vf_least(vf a) {
+    const __m128 four = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    const __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)));
+}
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     if (size <= 8) return _mm256_permutevar8x32_ps(vf_load(table), index);
     return _mm256_i32gather_ps(table, index, 4);
@@ -143,6 +156,14 @@ FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
     return _mm_or_ps(_mm_and_ps(a, _mm_castsi128_ps(keep)), _mm_castsi128_ps(tag));
 }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)_mm_movemask_ps(m); }
+FC_INLINE float vf_total(vf a) {
+    const vf two = _mm_add_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+FC_INLINE float vf_least(vf a) {
+    const vf two = _mm_min_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two)));
+}
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     (void)size;
     return _mm_setr_ps(table[_mm_extract_epi32(index, 0)], table[_mm_extract_epi32(index, 1)],
@@ -180,6 +201,8 @@ FC_INLINE uint32_t vm_bits(vm m) {
     const uint32x4_t bit = {1, 2, 4, 8};
     return vaddvq_u32(vandq_u32(m, bit));
 }
+FC_INLINE float vf_total(vf a) { return vaddvq_f32(a); }
+FC_INLINE float vf_least(vf a) { return vminnmvq_f32(a); }
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) {
     (void)size;
     const float values[4] = {table[vgetq_lane_s32(index, 0)], table[vgetq_lane_s32(index, 1)],
@@ -228,6 +251,8 @@ FC_INLINE vf vf_tag(vf a, vi keep, vi tag) {
     return both.value;
 }
 FC_INLINE uint32_t vm_bits(vm m) { return (uint32_t)m; }
+FC_INLINE float vf_total(vf a) { return a; }
+FC_INLINE float vf_least(vf a) { return a; }
 FC_INLINE vf vf_lookup(const float *table, int size, vi index) { return (void)size, table[index]; }
 FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #endif

@@ -91,16 +91,24 @@ typedef struct {
     float *row;             /* p */
     float *columns;         /* p x GROUP_TILE */
     float *best, *second;   /* n_groups x GROUP_TILE */
-    uint8_t *wanted;        /* n_groups */
+    uint32_t *wanted;       /* a bit for each group */
     ptrdiff_t rows[GROUP_TILE];
     float norm[GROUP_TILE], error[GROUP_TILE];
     ptrdiff_t count;
     double wanted_pairs;    /* of rows and groups, see group_bounds_chunk */
 } group_worker;
 
+/* Words of a bit for each group. */
+static inline size_t group_words(ptrdiff_t n_groups) { return (size_t)(n_groups + 31) / 32; }
+
+/* What follows is done for every group g whose bit is set in words[0 ...], in order. */
+#define GROUP_EACH(g, words, n_groups)                                                                                 \
+    for (ptrdiff_t from = 0, g; from < (n_groups); from += 32)                                                         \
+        for (uint32_t left = (words)[from / 32]; left != 0 && (g = from + __builtin_ctz(left), 1); left &= left - 1)
+
 static inline size_t group_worker_bytes(ptrdiff_t p, ptrdiff_t n_groups) {
     return (size_t)p * (sizeof(double) + (GROUP_TILE + 1) * sizeof(float)) +
-           (size_t)n_groups * (2 * GROUP_TILE * sizeof(float) + 1) + 4 * FC_ALIGN;
+           (size_t)n_groups * 2 * GROUP_TILE * sizeof(float) + group_words(n_groups) * sizeof(uint32_t) + 4 * FC_ALIGN;
 }
 
 static inline void group_worker_place(group_worker *worker, ptrdiff_t p, ptrdiff_t n_groups, char *memory) {
@@ -109,25 +117,25 @@ static inline void group_worker_place(group_worker *worker, ptrdiff_t p, ptrdiff
     worker->second = worker->best + n_groups * GROUP_TILE;
     worker->exact_row = (double *)(worker->second + n_groups * GROUP_TILE);
     worker->row = (float *)(worker->exact_row + p);
-    worker->wanted = (uint8_t *)(worker->row + p);
+    worker->wanted = (uint32_t *)(worker->row + p);
     worker->count = 0;
     worker->wanted_pairs = 0;
-    memset(worker->wanted, 0, (size_t)n_groups);
+    memset(worker->wanted, 0, group_words(n_groups) * sizeof(uint32_t));
 }
 
 /* Added up in lanes and stretches, whose chains are no longer than those of argmin_chain. */
 static inline float group_dot(const float *a, const float *b, ptrdiff_t p) {
-    enum { LANES = 16 };
     float sum = 0;
-    for (ptrdiff_t from = 0; from < p; from += LANES * ARGMIN_STRETCH) {
-        const ptrdiff_t to = p - from < LANES * ARGMIN_STRETCH ? p : from + LANES * ARGMIN_STRETCH;
-        float lanes[LANES] = {0}, part = 0;
+    for (ptrdiff_t from = 0; from < p; from += VF_LANES * ARGMIN_STRETCH) {
+        const ptrdiff_t to = p - from < VF_LANES * ARGMIN_STRETCH ? p : from + VF_LANES * ARGMIN_STRETCH;
         ptrdiff_t i = from;
-        for (; i + LANES <= to; i += LANES) {
-            for (int l = 0; l < LANES; l++) lanes[l] += a[i + l] * b[i + l];
+        float part = 0;
+        if (i + VF_LANES <= to) {
+            vf lanes = vf_set1(0);
+            for (; i + VF_LANES <= to; i += VF_LANES) lanes = vf_fma(vf_load(a + i), vf_load(b + i), lanes);
+            part = vf_total(lanes);
         }
         for (; i < to; i++) part += a[i] * b[i];
-        for (int l = 0; l < LANES; l++) part += lanes[l];
         sum += part;
     }
     return sum;
@@ -168,6 +176,13 @@ static inline float group_lower(float norm, float score, float error) {
     return squared > 0 ? sqrtf(squared) * (1.0f - GROUP_SLACK) : 0.0f;
 }
 
+/* Want all groups, or none. */
+static inline void group_want(group_worker *worker, ptrdiff_t n_groups, int all) {
+    for (ptrdiff_t g = 0; g < n_groups; g += 32) {
+        worker->wanted[g / 32] = !all ? 0 : n_groups - g < 32 ? ((uint32_t)1 << (n_groups - g)) - 1 : UINT32_MAX;
+    }
+}
+
 /* Scores of the tile's rows in the wanted groups: the least two of each group to worker->best and ->second; of all of
  * them, with the place of the least, to `least`, `next` and `places`. */
 static inline void group_score(const group_table *table, group_worker *worker, float *least, float *next,
@@ -178,8 +193,7 @@ static inline void group_score(const group_table *table, group_worker *worker, f
         best[r] = second[r] = vf_set1(INFINITY);
         chosen[r] = vi_set1(0);
     }
-    for (ptrdiff_t g = 0; g < table->n_groups; g++) {
-        if (!worker->wanted[g]) continue;
+    GROUP_EACH(g, worker->wanted, table->n_groups) {
         vf group_best[ARGMIN_VECTORS], group_second[ARGMIN_VECTORS];
         vi group_chosen[ARGMIN_VECTORS];
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
@@ -233,12 +247,11 @@ static inline void group_search(const group_table *table, const matrix *points, 
             own[r] = -1; /* the own center is not told from the rest: its group will be searched again */
         }
     }
-    for (ptrdiff_t g = 0; g < t; g++) {
-        if (!worker->wanted[g]) continue;
+    GROUP_EACH(g, worker->wanted, t) {
         group_lower_tile(worker, g, own, lower);
         for (ptrdiff_t r = 0; r < count; r++) bounds->lower[worker->rows[r] * t + g] = lower[r];
-        worker->wanted[g] = 0;
     }
+    group_want(worker, t, 0);
     worker->count = 0;
 }
 
@@ -266,7 +279,7 @@ static inline void group_begin_chunk(const group_table *table, const matrix *poi
             worker->error[r] = group_error(table, worker->norm[r]);
         }
         worker->count = count;
-        memset(worker->wanted, 1, (size_t)table->n_groups);
+        group_want(worker, table->n_groups, 1);
         group_search(table, points, bounds, worker);
     }
 }
@@ -281,15 +294,15 @@ static inline void group_gaps_chunk(const group_table *table, const matrix *cent
     for (ptrdiff_t at = start; at < stop; at++) {
         group_enter(table, centers, worker, at);
         if (worker->count < GROUP_TILE && at + 1 < stop) continue;
-        memset(worker->wanted, 1, (size_t)t);
+        group_want(worker, t, 1);
         group_score(table, worker, least, next, own);
         /* In its own group the least is the center itself, or one at the same place: the bound is then 0 either way. */
         for (ptrdiff_t r = 0; r < worker->count; r++) own[r] = table->group_of[worker->rows[r]];
         for (ptrdiff_t g = 0; g < t; g++) {
             group_lower_tile(worker, g, own, lower);
             for (ptrdiff_t r = 0; r < worker->count; r++) gaps[worker->rows[r] * t + g] = lower[r];
-            worker->wanted[g] = 0;
         }
+        group_want(worker, t, 0);
         worker->count = 0;
     }
 }
@@ -309,9 +322,7 @@ static inline float group_lower_all(float *lower, const float *moves, const floa
             vf_store(lower + g, bound);
             lanes = vf_min(bound, lanes);
         }
-        float parts[VF_LANES];
-        vf_store(parts, lanes);
-        for (int l = 0; l < VF_LANES; l++) least = parts[l] < least ? parts[l] : least;
+        least = vf_least(lanes);
     }
     for (; g < n_groups; g++) {
         const float moved = lower[g] * shrink - moves[g], apart = gaps[g] * shrink - reach;
@@ -319,6 +330,17 @@ static inline float group_lower_all(float *lower, const float *moves, const floa
         least = lower[g] < least ? lower[g] : least;
     }
     return least;
+}
+
+/* A bit for each of the first 32 of n groups whose lower bound is not above `upper`. */
+static inline uint32_t group_reach(const float *lower, float upper, ptrdiff_t n) {
+    const vf limit = vf_set1(upper);
+    const ptrdiff_t count = n < 32 ? n : 32;
+    uint32_t above = 0;
+    ptrdiff_t g = 0;
+    for (; g + VF_LANES <= count; g += VF_LANES) above |= vm_bits(vf_less(limit, vf_load(lower + g))) << g;
+    for (; g < count; g++) above |= (uint32_t)(lower[g] > upper) << g;
+    return ~above & (count < 32 ? ((uint32_t)1 << count) - 1 : UINT32_MAX);
 }
 
 /* The bounds of rows [start, stop) give way; those whose label may have changed go to `open`, and the number of groups
@@ -339,9 +361,9 @@ static inline ptrdiff_t group_bounds_chunk(const group_table *table, const matri
             upper = group_upper(norm, table->own_half_norm[label] - dot, error);
             least = group_lower_all(lower, none, gaps + label * t, upper, t);
             if (!(least > upper)) {
-                int32_t wanted = 0;
-                for (ptrdiff_t g = 0; g < t; g++) wanted += !(lower[g] > upper);
-                worker->wanted_pairs += (double)wanted;
+                int wanted = 0;
+                for (ptrdiff_t g = 0; g < t; g += 32) wanted += __builtin_popcount(group_reach(lower + g, upper, t - g));
+                worker->wanted_pairs += wanted;
                 open[count++] = (uint32_t)at;
             }
         }
@@ -365,8 +387,9 @@ static inline void group_open_chunk(const group_table *table, const matrix *poin
             __builtin_prefetch(bounds->upper + next, 1);
         }
         const float *lower = bounds->lower + at * t, upper = bounds->upper[at];
-        for (ptrdiff_t g = 0; g < t; g++) worker->wanted[g] |= !(lower[g] > upper);
-        worker->wanted[table->group_of[bounds->labels[at]]] = 1;
+        const int32_t own = table->group_of[bounds->labels[at]];
+        for (ptrdiff_t g = 0; g < t; g += 32) worker->wanted[g / 32] |= group_reach(lower + g, upper, t - g);
+        worker->wanted[own / 32] |= (uint32_t)1 << own % 32;
         group_enter(table, points, worker, at);
         if (worker->count == GROUP_TILE || place + 1 == stop) group_search(table, points, bounds, worker);
     }

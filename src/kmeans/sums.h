@@ -16,7 +16,7 @@
 
 typedef double sums_vector __attribute__((vector_size(32), aligned(8)));
 
-static inline ptrdiff_t sums_stride(ptrdiff_t p) { return (p + 1 + 3) / 4 * 4; }
+static inline ptrdiff_t sums_stride(ptrdiff_t p) { return p < 4 ? 4 : (p + 1 + 7) / 8 * 8; }
 static inline ptrdiff_t sums_copies(ptrdiff_t k) { return k <= SUMS_COPIES_MOST_CLUSTERS ? SUMS_COPIES : 1; }
 
 FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
@@ -52,6 +52,39 @@ FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t co
     }
 }
 
+/* Contiguous float32 rows of four columns and more, vector by vector; what follows a row is read, and gives way to the
+ * weight. */
+static inline void sums_add_vectors(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                                    const int32_t *labels, double *sums, ptrdiff_t copy_size) {
+    enum { BITS = 8, LAST = BITS / VD_LANES };
+    const ptrdiff_t p = view->n_columns, stride = sums_stride(p), last = stride - BITS;
+    const char *at = view->data + start * view->row_stride;
+    uint64_t bits[BITS];
+    double ones[BITS] = {0};
+    vd keep[LAST], one[LAST];
+    for (ptrdiff_t i = 0; i < BITS; i++) bits[i] = last + i < p ? UINT64_MAX : 0;
+    ones[p - last] = 1;
+    for (int v = 0; v < LAST; v++) {
+        double mask[VD_LANES];
+        memcpy(mask, bits + v * VD_LANES, sizeof(mask));
+        keep[v] = vd_load(mask);
+        one[v] = vd_load(ones + v * VD_LANES);
+    }
+    for (ptrdiff_t r = 0; r < count; r++, at += view->row_stride) {
+        double *accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * stride;
+        const float *row = (const float *)at;
+        const vd weight = vd_set1(weights ? weights[r] : 1.0);
+        for (ptrdiff_t i = 0; i < last; i += VD_LANES) {
+            vd_store(accumulator + i, vd_add(vd_load(accumulator + i), vd_mul(vd_load_f32(row + i), weight)));
+        }
+        for (int v = 0; v < LAST; v++) {
+            double *to = accumulator + last + v * VD_LANES;
+            const vd values = vd_or(vd_and(vd_load_f32(row + last + v * VD_LANES), keep[v]), one[v]);
+            vd_store(to, vd_add(vd_load(to), vd_mul(values, weight)));
+        }
+    }
+}
+
 FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                               const int32_t *labels, double *sums, ptrdiff_t k, matrix_dtype dtype) {
     const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = view->column_stride;
@@ -64,8 +97,13 @@ FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t cou
         sums_add_narrow(view, start, count, weights, labels, sums, copy_size, dtype, 1, rs, cs);
     } else {
         const ptrdiff_t stride = sums_stride(p);
-        const char *at = view->data + start * rs;
-        for (ptrdiff_t r = 0; r < count; r++, at += rs) {
+        ptrdiff_t r = 0;
+        if (dtype == MATRIX_FLOAT32 && cs == sizeof(float)) {
+            r = matrix_readable(view, start, count, stride);
+            sums_add_vectors(view, start, r, weights, labels, sums, copy_size);
+        }
+        const char *at = view->data + (start + r) * rs;
+        for (; r < count; r++, at += rs) {
             double *restrict accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * stride;
             const double weight = weights ? weights[r] : 1.0;
             for (ptrdiff_t i = 0; i < p; i++) accumulator[i] += weight * matrix_value(at + i * cs, dtype);
