@@ -21,17 +21,19 @@ _BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 1280}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
+_BOX_MOST_CENTERS_OF_SOME = 512  # of four columns: with more, bounds do better
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
-_BOX_COLUMNS_OF_FEW_CENTERS = 4
+_BOX_COLUMNS_OF_FEW_CENTERS = (6, 7)
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
-_BOUND_LEAST_COLUMNS = 5
+_BOUND_LEAST_COLUMNS = 4
 _BOUND_LEAST_WORK = 5120  # centers x columns
+_BOUND_MANY_CENTERS = 1024  # enough for any columns
 _BOUND_WIDE = 48  # columns from which a few centers are enough
 _BOUND_LEAST_CENTERS = 16
 _BOUND_MOST_CENTERS = 8192
@@ -43,6 +45,7 @@ _BOUND_PATIENCE = 32  # iterations after which they pay even where points have n
 _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
+_BALL_LEAST_WORK = 2**20  # points x columns x centers
 _BALL_WIDE = 10  # columns; of fewer, few points a center are too few
 _BALL_LEAST_CENTERS_BESIDE_BOXES = 64  # boxes, where they pay, do as well with a few centers
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
@@ -65,16 +68,19 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
         kind, patience, most_pairs = kernel.BoxSearch, 1, _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
+    # Without balls this is the plain search itself.
+    otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
+    if kind is kernel.BoxSearch and points.shape[1] >= _BOX_WIDE and _BOX_FEWEST_CENTERS < k <= _BOX_FEW_CENTERS:
+        # Of clustered points boxes are sooner ready than balls, of others they only lose, and balls tell which it is.
+        return kernel.BallSearch(points, weights, k, threads, otherwise, 0, _BALL_MOST_PAIRS, True)
     if _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
-        # Without balls this is the plain search itself.
-        otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
         return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)
     return kind(points, weights, k, threads)
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
 # columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512. Which search is best also depends on the data: at
-# 200k x 6, k = 64, balls make clustered points 1.7 times as fast as boxes do, uniform ones 0.8 times. Where the two
+# 200k x 6, k = 64, balls make clustered points twice as fast as boxes do, uniform ones no faster. Where the two
 # disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the sizes that lose more.
 
 
@@ -89,11 +95,13 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return True
     if k <= _BOX_FEWEST_CENTERS:
         return n >= _BOX_FEW_POINTS or p not in (2, 3)
-    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p == _BOX_COLUMNS_OF_FEW_CENTERS:
+    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p in _BOX_COLUMNS_OF_FEW_CENTERS:
         return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW
+    if p == 4 and k > _BOX_MOST_CENTERS_OF_SOME:
+        return False
     return p in least and iterations * k >= least[p]
 
 
@@ -109,6 +117,7 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
         p >= _BALL_LEAST_COLUMNS
         and _BALL_LEAST_POINTS <= n < 2**32
         and least <= k <= n // enough
+        and n * p * k >= _BALL_LEAST_WORK
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
     )
@@ -121,7 +130,7 @@ def _bounds_pay(points: Array, k: int, iterations: int) -> bool:
         p >= _BOUND_LEAST_COLUMNS
         and _BOUND_LEAST_POINTS <= n < 2**32
         and _BOUND_LEAST_CENTERS <= k <= _BOUND_MOST_CENTERS
-        and (k * p >= _BOUND_LEAST_WORK or p >= _BOUND_WIDE)
+        and (k * p >= _BOUND_LEAST_WORK or k >= _BOUND_MANY_CENTERS or p >= _BOUND_WIDE)
         and iterations >= _BOUND_LEAST_ITERATIONS
         and n * k // 4 <= _BOUND_MOST_BYTES
     )

@@ -83,12 +83,13 @@ cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the n
 cdef class BallSearch(PlainSearch):
     """The same over balls of rows, while these drop most of the centers.
 
-    Balls are made of rows of one label, in the first iteration and, as labels get better, in the fourth, sixteenth and so
+    Balls are made of rows of one label, in the first iteration and, as labels get better, in the second, fourth and so
     on, if some of them tell that this pays, or at least that it may later: where they leave at most a share of
     `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
     8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
     pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
-    are computed.
+    are computed. With `instead` that is done where balls do pay, and only there: of few iterations with few centers, where
+    the other search is sooner ready, but does not tell so soon whether it pays.
     """
 
     cdef readonly object otherwise
@@ -96,7 +97,7 @@ cdef class BallSearch(PlainSearch):
         PlainSearch other
         ball_set balls
         ptrdiff_t n_balls, tasks, iteration, next_trial, patience
-        bint useful, void
+        bint useful, void, instead
         double most_pairs
         double left  # centers a row that are compared
         double[:, ::1] visited
@@ -109,10 +110,10 @@ cdef class BallSearch(PlainSearch):
         object kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS):
+                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS, bint instead=False):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        self.otherwise, self.patience, self.most_pairs = otherwise, patience, most_pairs
+        self.otherwise, self.patience, self.most_pairs, self.instead = otherwise, patience, most_pairs, instead
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
@@ -253,6 +254,10 @@ cdef class BallSearch(PlainSearch):
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
             return 0
+        if self.instead:
+            self.kept, self.n_balls = None, 0
+            self.other = self.otherwise()
+            return 0
         self.useful, self.left, kept = False, k, None
         wanted[:] = True
         self._cut(labels, wanted, 1, True)
@@ -325,7 +330,7 @@ cdef class BallSearch(PlainSearch):
         if self._call_other():
             return self.other.sums(centers, totals)
         if self.iteration == self.next_trial and self.left > BALL_FEW_PAIRS:
-            self.next_trial *= 4
+            self.next_trial *= 2
             labels = np.empty(self.points.n_rows, dtype=np.int32)
             if self.useful:
                 self._visit(BALL_LABEL, centers, &labels[0])
@@ -353,6 +358,7 @@ cdef class BallSearch(PlainSearch):
 
     cdef bint _call_other(self) except -1:
         """Is there another search, or is it time for one?"""
-        if self.other is None and self.otherwise is not None and self.iteration > self.patience and not self.useful:
+        if (self.other is None and self.otherwise is not None and not self.instead and self.iteration > self.patience
+                and not self.useful):
             self.other = self.otherwise()
         return self.other is not None

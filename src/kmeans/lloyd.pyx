@@ -66,8 +66,8 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise, patience, most_pairs: what BallSearch calls for another search where balls do not pay, and when that is so;
-        by default it compares all, as this
+    otherwise, patience, most_pairs, instead: what BallSearch calls for another search where balls do not pay, or
+        `instead` of balls where they do; and when that is so; by default it compares all, as this
     """
 
     cdef:
@@ -85,7 +85,7 @@ cdef class PlainSearch:
         int n_threads
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=1):
+                  ptrdiff_t patience=1, double most_pairs=1, bint instead=False):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
