@@ -10,7 +10,7 @@ import reference
 from processes import run_python
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from fastcluster_ext import KMeansResult, kmeans, kmeans_many, kmeans_plusplus
+from fastcluster_ext import KMeansResult, _kernels, kmeans, kmeans_many, kmeans_plusplus
 
 DTYPES = [np.uint8, np.uint16, np.float32, np.float64]
 THREADS = [1, 2, 3, 8]
@@ -281,6 +281,67 @@ def test_bounds_after_balls_were_given_up():
     for step in result.history[::8] + result.history[-8:]:
         np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
     assert_consistent(X, result)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", ["clusters", "none"])
+def test_balls_tell_where_another_search_pays(kind):
+    X = clustered(17_000, 6, 16) if kind == "clusters" else np.random.default_rng(4).uniform(size=(17_000, 6))
+    X = X.astype(np.float32)
+    lloyd = _kernels.load("lloyd")
+    asked = []
+
+    def boxes():
+        asked.append(lloyd.BoxSearch(X, None, 16, 2))
+        return asked[-1]
+
+    search = lloyd.BallSearch(X, None, 16, 2, boxes, 0, 0.33, True)
+    centers = X[:16].astype(np.float64)
+    plain = centers.copy()
+    search.lloyd(centers, max_iter=20, tolerance=-1.0)
+    lloyd.PlainSearch(X, None, 16, 2).lloyd(plain, max_iter=20, tolerance=-1.0)
+    assert len(asked) == (kind == "clusters")
+    np.testing.assert_allclose(centers, plain, rtol=0, atol=1e-12)
+    labels = np.empty(len(X), dtype=np.int32)
+    search.evaluate(centers, labels)
+    np.testing.assert_array_equal(labels, reference.nearest(X, centers))
+    # What `kmeans` itself takes for this many points and centers.
+    result = kmeans(X, 16, init=X[:16], max_iter=20, tol=0, history=True)
+    for step in result.history[::4]:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+    assert_consistent(X, result)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("n", [20, 37, 300])
+@pytest.mark.parametrize("p", [4, 5, 6, 7, 8, 11, 15, 16, 17, 23, 31, 33])
+def test_what_lies_beside_the_rows_does_not_count(p, n):
+    values = clustered(n, p, 5).astype(np.float32)
+    weights = np.random.default_rng(n).integers(0, 3, n).astype(float)
+    wider = np.full((2 * n + 1, p + 17), np.nan, dtype=np.float32)
+    wider[1::2, 9 : p + 9] = values
+    views = {
+        "columns of a wider array": wider[1::2, 9 : p + 9],
+        "in reverse": values[::-1].copy()[::-1],
+        "by columns": np.asfortranarray(values),
+        "columns in reverse": values[:, ::-1].copy()[:, ::-1],
+        "at the end of memory": np.concatenate([np.full(3, np.nan, dtype=np.float32), values.ravel()])[3:].reshape(
+            n, p
+        ),
+    }
+    for sample_weight in (None, weights):
+        wanted = kmeans(values, 5, init=values[:5], sample_weight=sample_weight)
+        for name, view in views.items():
+            np.testing.assert_array_equal(view, values, err_msg=name)
+            assert_same_bits(wanted, kmeans(view, 5, init=values[:5], sample_weight=sample_weight))
+
+
+@pytest.mark.kernel
+def test_one_row_for_all():
+    row = np.arange(6, dtype=np.float32)
+    result = kmeans(np.broadcast_to(row, (40, 6)), 1)
+    np.testing.assert_array_equal(result.centers, [row])
+    assert result.inertia == 0
 
 
 @pytest.mark.parametrize(("p", "k"), [(5, 70), pytest.param(16, 16, marks=pytest.mark.kernel), (37, 90)])
