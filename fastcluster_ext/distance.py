@@ -71,15 +71,15 @@ def pdist(
 
     Notes
     -----
-    O(n^2 p) time; beside the result, memory for one copy of X. Rows that are equal are at distance exactly 0 and a
-    common offset costs no digits, since differences are taken directly. float64 results agree with SciPy's within 1e-12
-    relatively (cosine and correlation, which SciPy takes as 1 - cos: within 1e-14 absolutely). float32 results have a
-    relative error of at most about (min(p, 64) + p / 64 + 8) 2^-24, cosine and correlation the same beside 1. All
-    are the same bits for every number of threads, and for every instruction set except where squares are added up
-    ("euclidean", "sqeuclidean", "cosine", "correlation"): x86-64-v2, which has no fused multiply-add, may differ there
-    from -v3 and -v4 in the last digits. Squares are taken in the dtype of the data: with float32, differences beyond
-    about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares them; with float64, beyond 1e154
-    or below 1e-154, rescaling. Higher powers (Minkowski's) are float64's in any case.
+    O(n^2 p) time; beside the result, memory for one copy of X. Rows that are equal are at distance exactly 0, and a
+    common offset costs no digits, since differences are taken directly (but see below). float64 results agree with
+    SciPy's within 1e-12 relatively (cosine and correlation, which SciPy takes as 1 - cos: within 1e-14 absolutely).
+    float32 results have a relative error of at most about (min(p, 64) + p / 64 + 8) 2^-24, cosine and correlation the
+    same beside 1. All are the same bits for every number of threads, and for every instruction set except where squares
+    are added up ("euclidean", "sqeuclidean", "cosine", "correlation"): x86-64-v2, which has no fused multiply-add, may
+    differ there from -v3 and -v4, by no more than the errors named here. Squares are taken in the dtype of the data:
+    with float32, differences beyond about 1e19, or below 1e-19 and not 0, need ``dtype=float`` where a metric squares
+    them; with float64, beyond 1e154 or below 1e-154, rescaling. Higher powers (Minkowski's) are float64's in any case.
 
     Euclidean and city-block distances of float64, of 32 to 16384 columns, come from inner products and sums of maxima,
     sooner by a third and on some processors by a fifth, wherever that is proven to be right within 5e-13, and else from

@@ -82,9 +82,10 @@ static inline void matrix_columns_f32_dense3(const matrix *view, ptrdiff_t start
 /* Of rows [start, start + count), each contiguous, how many can be read for `items` values, more than there are columns:
  * what follows a row is the next one, but nothing follows the last. */
 static inline ptrdiff_t matrix_readable(const matrix *view, ptrdiff_t start, ptrdiff_t count, ptrdiff_t items) {
-    const ptrdiff_t beyond = (items - view->n_columns) << view->dtype, rs = view->row_stride;
-    if (beyond <= 0) return count;
+    const ptrdiff_t rs = view->row_stride;
+    if (items <= view->n_columns) return count;
     if (rs <= 0) return 0;
+    const ptrdiff_t beyond = (items - view->n_columns) << view->dtype;
     const ptrdiff_t rows = view->n_rows - (beyond + rs - 1) / rs - start;
     return rows < 0 ? 0 : rows < count ? rows : count;
 }

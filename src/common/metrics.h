@@ -27,8 +27,8 @@
  * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
  *
  * Every sum is taken feature by feature in order, in blocks of METRIC_FEATURES whose results are added in order, and of
- * direct differences (but see below). No products of sums are subtracted, so equal points are at distance exactly 0 and
- * a common offset costs nothing. Cosine and correlation are half the squared difference of the rows scaled to length 1
+ * direct differences, but where the expanded form below is proven good enough. So equal points are at distance exactly 0
+ * and a common offset costs nothing, or no more than that allows. Cosine and correlation are half the squared difference of the rows scaled to length 1
  * (centered first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing
  * is reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances
  * from here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C

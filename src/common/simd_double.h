@@ -112,7 +112,7 @@ FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm
 FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmpeq_pd(a, b)); }
 FC_INLINE vd vd_and(vd a, vd b) { return _mm_and_pd(a, b); }
 FC_INLINE vd vd_or(vd a, vd b) { return _mm_or_pd(a, b); }
-FC_INLINE vd vd_load_f32(const float *p) { return _mm_cvtps_pd(_mm_castpd_ps(_mm_load_sd((const double *)(const void *)p))); }
+FC_INLINE vd vd_load_f32(const float *p) { return _mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)p))); }
 FC_INLINE vd vd_load_i32(const int32_t *p) { return _mm_cvtepi32_pd(_mm_loadl_epi64((const __m128i *)p)); }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) {
     const __m128i same = _mm_cmpeq_epi32(_mm_loadl_epi64((const __m128i *)labels), _mm_set1_epi32(label));

@@ -88,7 +88,7 @@ cdef class BallSearch(PlainSearch):
     `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
     8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
     pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
-    are computed. With `instead` that is done where balls do pay, and only there: of few iterations with few centers, where
+    are computed. With `instead` that is done where balls do pay, and only there, whatever `patience` says: of few iterations with few centers, where
     the other search is sooner ready, but does not tell so soon whether it pays.
     """
 
@@ -113,6 +113,8 @@ cdef class BallSearch(PlainSearch):
                   ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS, bint instead=False):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
+        if instead and otherwise is None:
+            raise ValueError("`instead` of balls another search must be given")
         self.otherwise, self.patience, self.most_pairs, self.instead = otherwise, patience, most_pairs, instead
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))

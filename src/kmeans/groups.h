@@ -123,11 +123,13 @@ static inline void group_worker_place(group_worker *worker, ptrdiff_t p, ptrdiff
     memset(worker->wanted, 0, group_words(n_groups) * sizeof(uint32_t));
 }
 
-/* Added up in lanes and stretches, whose chains are no longer than those of argmin_chain. */
+/* Added up in lanes and stretches, so short that no chain, with what joins the lanes and the rest of a row, is longer than
+ * those of argmin_chain. */
 static inline float group_dot(const float *a, const float *b, ptrdiff_t p) {
+    enum { STRETCH = VF_LANES * ARGMIN_STRETCH / 2 };
     float sum = 0;
-    for (ptrdiff_t from = 0; from < p; from += VF_LANES * ARGMIN_STRETCH) {
-        const ptrdiff_t to = p - from < VF_LANES * ARGMIN_STRETCH ? p : from + VF_LANES * ARGMIN_STRETCH;
+    for (ptrdiff_t from = 0; from < p; from += STRETCH) {
+        const ptrdiff_t to = p - from < STRETCH ? p : from + STRETCH;
         ptrdiff_t i = from;
         float part = 0;
         if (i + VF_LANES <= to) {
