@@ -27,13 +27,13 @@
  * rows from memory once; metric_tile_rows and metric_tile_columns give a size that suits.
  *
  * Every sum is taken feature by feature in order, in blocks of METRIC_FEATURES whose results are added in order, and of
- * direct differences, but where the expanded form below is proven good enough. So equal points are at distance exactly 0
- * and a common offset costs nothing, or no more than that allows. Cosine and correlation are half the squared difference of the rows scaled to length 1
- * (centered first, for correlation), which is 1 - cos without its cancellation; the scaling is done in float64. Nothing
- * is reordered: the values are the same bits for every block shape and number of threads, so whoever takes distances
- * from here takes the same ones. They are the same for every instruction set, too (for Minkowski as far as the C
- * library's pow is), but for sums of squares: x86-64-v3 and -v4 square and add with one rounding, the others, which
- * cannot or need not, with two.
+ * direct differences, but where the expanded form below is proven good enough. So equal points are at distance exactly
+ * 0 and a common offset costs nothing, or no more than that allows. Cosine and correlation are half the squared
+ * difference of the rows scaled to length 1 (centered first, for correlation), which is 1 - cos without its
+ * cancellation; the scaling is done in float64. Nothing is reordered: the values are the same bits for every block
+ * shape and number of threads, so whoever takes distances from here takes the same ones. They are the same for every
+ * instruction set, too (for Minkowski as far as the C library's pow is), but for sums of squares: x86-64-v3 and -v4
+ * square and add with one rounding, the others, which cannot or need not, with two.
  *
  * Errors, with u = 2^-53 or 2^-24: a sum of non-negative terms over p features is off by at most
  * (min(p, METRIC_FEATURES) + p / METRIC_FEATURES + 3) u, relatively, and by about the square root of that as a rule.

@@ -88,8 +88,8 @@ cdef class BallSearch(PlainSearch):
     `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
     8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
     pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
-    are computed. With `instead` that is done where balls do pay, and only there, whatever `patience` says: of few iterations with few centers, where
-    the other search is sooner ready, but does not tell so soon whether it pays.
+    are computed. With `instead` that is done where balls do pay, and only there, whatever `patience` says: of few
+    iterations with few centers, where the other search is sooner ready, but does not tell so soon whether it pays.
     """
 
     cdef readonly object otherwise

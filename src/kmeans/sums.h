@@ -1,9 +1,10 @@
 /* Adding the rows of a tile up by label: weighted sums of the coordinates and the weights, or what the rows cost.
  * Accumulators: float64.
  *
- * A cluster's accumulator is p sums, then the weight, padded to 32 bytes, or from four columns on to whole 64-byte vectors. Rows that follow each other
- * often share a label, and an addition to memory must wait for the previous one to the same place (about 10 cycles);
- * with few clusters, consecutive rows therefore go to SUMS_COPIES accumulators in turn, added up in order at the end.
+ * A cluster's accumulator is p sums, then the weight, padded to 32 bytes, or from four columns on to whole 64-byte
+ * vectors. Rows that follow each other often share a label, and an addition to memory must wait for the previous one to
+ * the same place (about 10 cycles); with few clusters, consecutive rows therefore go to SUMS_COPIES accumulators in
+ * turn, added up in order at the end.
  */
 #ifndef FASTCLUSTER_EXT_SUMS_H
 #define FASTCLUSTER_EXT_SUMS_H
