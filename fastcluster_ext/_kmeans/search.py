@@ -94,7 +94,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS:
-        return n >= _BOX_FEW_POINTS or p != 3
+        return bool(n >= _BOX_FEW_POINTS or p != 3)
     if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p in _BOX_COLUMNS_OF_FEW_CENTERS:
         return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
