@@ -285,7 +285,7 @@ def test_bounds_after_balls_were_given_up():
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("kind", ["clusters", "none"])
-def test_balls_tell_where_another_search_pays(kind):
+def test_a_trial_tells_where_another_search_pays(kind):
     X = clustered(17_000, 6, 16) if kind == "clusters" else np.random.default_rng(4).uniform(size=(17_000, 6))
     X = X.astype(np.float32)
     lloyd = _kernels.load("lloyd")
@@ -295,7 +295,7 @@ def test_balls_tell_where_another_search_pays(kind):
         asked.append(lloyd.BoxSearch(X, None, 16, 2))
         return asked[-1]
 
-    search = lloyd.BallSearch(X, None, 16, 2, boxes, 0, 0.33, True)
+    search = lloyd.TrialSearch(X, None, 16, 2, boxes)
     centers = X[:16].astype(np.float64)
     plain = centers.copy()
     search.lloyd(centers, max_iter=20, tolerance=-1.0)

@@ -22,12 +22,11 @@ _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
 _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
-_BOX_MOST_CENTERS_OF_SOME = 1023  # of some points with four columns: with more centers, bounds do better
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
+_BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
-_BOX_COLUMNS_OF_FEW_CENTERS = (6, 7)
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -39,13 +38,17 @@ _BOUND_LEAST_CENTERS = 16
 _BOUND_MOST_CENTERS = 8192
 _BOUND_LEAST_ITERATIONS = 4
 _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a center
-_BOUND_PATIENCE = 32  # iterations after which they pay even where points have no clusters: labels hardly change then
+# Iterations after which they pay even where points have no clusters: labels hardly change then; sooner where points are
+# few, and save the more the wider they are.
+_BOUND_PATIENCE = 32
+_BOUND_PATIENCE_OF_FEW_WIDE = 8
+_BOUND_FEW_POINTS = 2**13
 
 # When balls of points are tried (`_balls_may_pay`).
 _BALL_LEAST_POINTS = 1024
 _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
-_BALL_LEAST_WORK = 2**20  # points x columns x centers
+_BALL_LEAST_WORK = 250_000  # points x columns x centers
 _BALL_WIDE = 10  # columns; of fewer, few points a center are too few
 _BALL_LEAST_CENTERS_BESIDE_BOXES = 64  # boxes, where they pay, do as well with a few centers
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
@@ -58,6 +61,7 @@ _BALL_MOST_BYTES = 2**31  # of the copy of the points
 # Share of the pairs of a point and a center that balls may leave; boxes leave fewer than the plain search.
 _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
+_BALL_MOST_PAIRS_OF_FEW = 0.75  # centers, up to _BOX_FEWEST_CENTERS: of points without clusters they leave all
 
 
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
@@ -67,12 +71,13 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     if _boxes_pay(points, k, iterations):
         kind, patience, most_pairs = kernel.BoxSearch, 1, _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
-        kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
+        few_and_wide = len(points) < _BOUND_FEW_POINTS and points.shape[1] >= _BALL_VERY_WIDE
+        kind, patience = kernel.GroupSearch, _BOUND_PATIENCE_OF_FEW_WIDE if few_and_wide else _BOUND_PATIENCE
     # Without balls this is the plain search itself.
     otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
-    if kind is kernel.BoxSearch and points.shape[1] >= _BOX_WIDE and _BOX_FEWEST_CENTERS < k <= _BOX_FEW_CENTERS:
-        # Of clustered points boxes are sooner ready than balls, of others they only lose, and balls tell which it is.
-        return kernel.BallSearch(points, weights, k, threads, otherwise, 0, _BALL_MOST_PAIRS, True)
+    if kind is kernel.BoxSearch and _boxes_need_clusters(points, k):
+        most_pairs = _BALL_MOST_PAIRS_OF_FEW if k <= _BOX_FEWEST_CENTERS else _BALL_MOST_PAIRS
+        return kernel.TrialSearch(points, weights, k, threads, otherwise, most_pairs=most_pairs)
     if _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
         return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)
     return kind(points, weights, k, threads)
@@ -94,15 +99,17 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS:
-        return bool(n >= _BOX_FEW_POINTS or p != 3)
-    if n >= _BOX_SOME_POINTS and k <= _BOX_FEW_CENTERS and p in _BOX_COLUMNS_OF_FEW_CENTERS:
-        return True
+        return bool(n >= _BOX_FEW_POINTS or (k <= _BOX_VERY_FEW_CENTERS and p != 3))
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW
-    if p == 4 and k > _BOX_MOST_CENTERS_OF_SOME:
-        return False
     return p in least and iterations * k >= least[p]
+
+
+def _boxes_need_clusters(points: Array, k: int) -> bool:
+    """Return whether boxes, where they pay, do so for clustered points only."""
+    n, p = points.shape
+    return bool(p >= _BOX_WIDE and k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:

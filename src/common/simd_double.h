@@ -23,6 +23,8 @@ FC_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm512_sqrt_pd(a); }
 /* A bit for every lane where a <= b. */
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+/* A bit for every lane where a < b. */
+FC_INLINE uint32_t vd_less(vd a, vd b) { return (uint32_t)_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 /* x where a < b, y elsewhere. */
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LT_OQ), y, x);
@@ -79,6 +81,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm256_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ)); }
+FC_INLINE uint32_t vd_less(vd a, vd b) { return (uint32_t)_mm256_movemask_pd(_mm256_cmp_pd(a, b, _CMP_LT_OQ)); }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_LT_OQ)); }
 FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return _mm256_blendv_pd(y, x, _mm256_cmp_pd(a, b, _CMP_EQ_OQ)); }
 FC_INLINE vd vd_and(vd a, vd b) { return _mm256_and_pd(a, b); }
@@ -108,6 +111,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return _mm_min_pd(a, b); }
 FC_INLINE vd vd_max(vd a, vd b) { return _mm_max_pd(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return _mm_sqrt_pd(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmple_pd(a, b)); }
+FC_INLINE uint32_t vd_less(vd a, vd b) { return (uint32_t)_mm_movemask_pd(_mm_cmplt_pd(a, b)); }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmplt_pd(a, b)); }
 FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return _mm_blendv_pd(y, x, _mm_cmpeq_pd(a, b)); }
 FC_INLINE vd vd_and(vd a, vd b) { return _mm_and_pd(a, b); }
@@ -137,6 +141,10 @@ FC_INLINE vd vd_max(vd a, vd b) { return vmaxq_f64(a, b); }
 FC_INLINE vd vd_sqrt(vd a) { return vsqrtq_f64(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) {
     const uint64x2_t m = vcleq_f64(a, b);
+    return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
+}
+FC_INLINE uint32_t vd_less(vd a, vd b) {
+    const uint64x2_t m = vcltq_f64(a, b);
     return (uint32_t)((vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2));
 }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return vbslq_f64(vcltq_f64(a, b), x, y); }
@@ -174,6 +182,7 @@ FC_INLINE vd vd_min(vd a, vd b) { return a < b ? a : b; }
 FC_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
 FC_INLINE vd vd_sqrt(vd a) { return sqrt(a); }
 FC_INLINE uint32_t vd_at_most(vd a, vd b) { return a <= b; }
+FC_INLINE uint32_t vd_less(vd a, vd b) { return a < b; }
 FC_INLINE vd vd_if_less(vd a, vd b, vd x, vd y) { return a < b ? x : y; }
 FC_INLINE vd vd_if_equal(vd a, vd b, vd x, vd y) { return a == b ? x : y; }
 FC_INLINE vd vd_and(vd a, vd b) {
@@ -197,6 +206,17 @@ FC_INLINE vd vd_load_i32(const int32_t *p) { return *p; }
 FC_INLINE vd vd_where_label(const int32_t *labels, int32_t label, vd a) { return *labels == label ? a : 0.0; }
 FC_INLINE vd vd_lookup(const double *table, ptrdiff_t size, const int32_t *index) { return (void)size, table[*index]; }
 #endif
+
+/* Write the values of every lane whose bit is set, in order. May write VD_LANES of them. */
+FC_INLINE void vd_store_where(double *out, vd value, uint32_t bits) {
+#if defined(__AVX512F__)
+    vd_store(out, _mm512_maskz_compress_pd((__mmask8)bits, value));
+#else
+    double lanes[VD_LANES];
+    vd_store(lanes, value);
+    for (; bits; bits &= bits - 1) *out++ = lanes[__builtin_ctz(bits)];
+#endif
+}
 
 #if !defined(__AVX512F__)
 FC_INLINE vd vd_add_where_label(vd sum, const int32_t *labels, int32_t label, vd a) {

@@ -88,8 +88,7 @@ cdef class BallSearch(PlainSearch):
     `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
     8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
     pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
-    are computed. With `instead` that is done where balls do pay, and only there, whatever `patience` says: of few
-    iterations with few centers, where the other search is sooner ready, but does not tell so soon whether it pays.
+    are computed.
     """
 
     cdef readonly object otherwise
@@ -97,7 +96,7 @@ cdef class BallSearch(PlainSearch):
         PlainSearch other
         ball_set balls
         ptrdiff_t n_balls, tasks, iteration, next_trial, patience
-        bint useful, void, instead
+        bint useful, void
         double most_pairs
         double left  # centers a row that are compared
         double[:, ::1] visited
@@ -110,12 +109,10 @@ cdef class BallSearch(PlainSearch):
         object kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS, bint instead=False):
+                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        if instead and otherwise is None:
-            raise ValueError("`instead` of balls another search must be given")
-        self.otherwise, self.patience, self.most_pairs, self.instead = otherwise, patience, most_pairs, instead
+        self.otherwise, self.patience, self.most_pairs = otherwise, patience, most_pairs
         self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
@@ -236,32 +233,35 @@ cdef class BallSearch(PlainSearch):
         ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
         return ball_cut(&self.points, order, count, members, worker.means, sizes)
 
-    cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
-        """Balls of the rows of each label, if they pay."""
-        cdef ptrdiff_t k = self.k, rows_a_label = self.points.n_rows // k, some, j
+    cdef double _try(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
+        """How many centers a row balls of the rows of some labels leave; these balls take the place of others."""
+        cdef ptrdiff_t k = self.k, rows_a_label = self.points.n_rows // k, some, rows, j
         cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8)
-        cdef object kept = self.kept
-        cdef ball_set balls = self.balls
-        cdef ptrdiff_t n_balls = self.n_balls, rows
-        cdef double left
         some = max(1, min(k // BALL_TRIAL, BALL_MOST_TRIAL // max(1, min(rows_a_label, <ptrdiff_t>BALL_TRIAL_ROWS))))
         for j in range(some):
             wanted[j * k // some] = True
         self._cut(labels, wanted, max(1, rows_a_label // BALL_TRIAL_ROWS), False)
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
-        left = self._sum_pairs() / rows if rows > 0 else k
-        if left > min(BALL_HOPELESS, BALL_HOPELESS_A_COLUMN * self.p) * k:
+        return self._sum_pairs() / rows if rows > 0 else k
+
+    cdef bint _hopeless(self, double left) noexcept:
+        """Are so many centers a row not to be expected to become few?"""
+        return left > min(BALL_HOPELESS, BALL_HOPELESS_A_COLUMN * self.p) * self.k
+
+    cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
+        """Balls of the rows of each label, if they pay."""
+        cdef object kept = self.kept
+        cdef ball_set balls = self.balls
+        cdef ptrdiff_t n_balls = self.n_balls
+        cdef double left = self._try(centers, labels)
+        cdef uint8_t[::1] wanted = np.ones(self.k, dtype=np.uint8)
+        if self._hopeless(left):
             self.next_trial = 0
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             self.kept, self.balls, self.n_balls = kept, balls, n_balls
             return 0
-        if self.instead:
-            self.kept, self.n_balls = None, 0
-            self.other = self.otherwise()
-            return 0
-        self.useful, self.left, kept = False, k, None
-        wanted[:] = True
+        self.useful, self.left, kept = False, self.k, None
         self._cut(labels, wanted, 1, True)
         self._pass(BALL_FILL, centers, NULL)
         self.useful = self.void = True
@@ -360,7 +360,6 @@ cdef class BallSearch(PlainSearch):
 
     cdef bint _call_other(self) except -1:
         """Is there another search, or is it time for one?"""
-        if (self.other is None and self.otherwise is not None and not self.instead and self.iteration > self.patience
-                and not self.useful):
+        if self.other is None and self.otherwise is not None and self.iteration > self.patience and not self.useful:
             self.other = self.otherwise()
         return self.other is not None

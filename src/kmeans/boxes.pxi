@@ -38,7 +38,11 @@ cdef extern from "kmeans/filtering.h" nogil:
         double* boxes
         double* sums
     ctypedef struct box_worker:
-        int32_t* candidates
+        pass
+    ctypedef struct box_candidates:
+        ptrdiff_t count
+        int32_t* numbers
+        double* columns
     ctypedef struct box_visit:
         const double* centers
         ptrdiff_t k
@@ -46,16 +50,20 @@ cdef extern from "kmeans/filtering.h" nogil:
         double* costs
         int32_t* labels
     size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
-    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
+    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, char* memory) noexcept
+    ptrdiff_t box_places(ptrdiff_t k) noexcept
+    void box_candidates_fill(box_candidates* all, const double* centers, ptrdiff_t k, ptrdiff_t p) noexcept
     void box_leaves(box_tree* tree, const matrix* rows, ptrdiff_t first, ptrdiff_t last) noexcept
     void box_rows(const box_tree* tree, ptrdiff_t leaf, char* out) noexcept
     void box_inner(box_tree* tree) noexcept
     void box_node(const box_tree* tree, box_worker* worker, const box_visit* visit, ptrdiff_t node, ptrdiff_t level,
-                  const int32_t* candidates, ptrdiff_t n_candidates) noexcept
+                  const box_candidates* among) noexcept
 
 
 cdef enum:
     BOX_ROWS = 512          # rows a leaf, about; of 128 to 2048, 512 is within 10 % of the best at k = 16 and 256
+    BOX_ROWS_OF_MANY = 256  # of as many centers as follow: smaller boxes pay for more of them (10 % at k = 1024)
+    BOX_MANY_CENTERS = 512
     BOX_SEGMENTS = 16       # ranges of rows that are distributed over the buckets independently
     BOX_CROWD = 4           # buckets of more times the mean number of rows, mostly equal ones, are not split further
     BOX_FEW_CENTERS = 32    # up to which labels, which go to scattered places here, are found quicker in the rows' order
@@ -77,14 +85,16 @@ cdef class BoxSearch(PlainSearch):
         ptrdiff_t tasks, tasks_a_slice
         char* workers
         char* box_partials
-        int32_t[::1] everything
+        box_candidates all
+        int32_t[::1] all_numbers
+        double[::1] all_columns
         object keep, sorted
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0, most
         if p > KDTREE_MOST_COLUMNS:
             raise ValueError(f"points must have at most {KDTREE_MOST_COLUMNS} columns to be ordered, got {p}")
-        while (n >> depth) > BOX_ROWS and depth < 2 * KDTREE_LEVELS:
+        while (n >> depth) > (BOX_ROWS if k < BOX_MANY_CENTERS else BOX_ROWS_OF_MANY) and depth < 2 * KDTREE_LEVELS:
             depth += 1
         self.tree.p, self.tree.depth = p, depth
         self._sort()
@@ -99,7 +109,8 @@ cdef class BoxSearch(PlainSearch):
         cdef unsigned char[::1] view = memory
         self.workers = <char*>((<uintptr_t>&view[0] + 63) // 64 * 64)
         self.box_partials = self.workers + self.worker_size * n_threads
-        self.everything = np.arange(k, dtype=np.int32)
+        self.all_numbers, self.all_columns = np.empty(box_places(k), dtype=np.int32), np.empty(box_places(k) * p)
+        self.all.numbers, self.all.columns = &self.all_numbers[0], &self.all_columns[0]
         self.keep = memory
 
     def layout(self):
@@ -206,16 +217,17 @@ cdef class BoxSearch(PlainSearch):
         cdef box_visit visit
         cdef double* partial = <double*>(self.box_partials + slot * self.partial_size)
         memset(partial, 0, self.partial_size)
-        box_worker_place(&worker, self.k, self.p, self.workers + thread * self.worker_size)
+        box_worker_place(&worker, self.k, self.p, self.tree.depth, self.workers + thread * self.worker_size)
         visit.centers, visit.k, visit.labels = centers, self.k, labels
         visit.sums = partial if labels == NULL else NULL
         visit.costs = partial
-        box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.everything[0], self.k)
+        box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.all)
         if labels == NULL:
             sums_fold(partial, self.k, self.p)
 
     cdef int _visit_all(self, const double[:, ::1] centers, int32_t* labels, double* totals, ptrdiff_t size) except -1:
         cdef ptrdiff_t first, task, last
+        box_candidates_fill(&self.all, &centers[0, 0], self.k, self.p)
         for first in range(0, self.tasks, self.tasks_a_slice):
             last = min(first + self.tasks_a_slice, self.tasks)
             with nogil:

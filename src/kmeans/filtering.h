@@ -30,26 +30,31 @@ typedef struct {
 typedef struct {
     centers_table table;  /* of the candidates of a leaf */
     double *centers;      /* those candidates, k x p */
-    int32_t *candidates;  /* (depth + 1) x k: one list a level */
+    double *columns;      /* (depth + 1) x p x box_places(k): of the candidates, level by level */
+    int32_t *numbers;     /* (depth + 1) x box_places(k) */
     double *row;          /* p */
     void *scratch;        /* of argmin_tile */
     int32_t *labels;      /* BOX_TILE + BOX_PADDING */
 } box_worker;
 
+/* Of so many centers, in whole vectors. */
+static inline ptrdiff_t box_places(ptrdiff_t k) { return (k + 7) / 8 * 8; }
+
 static inline size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) {
-    return centers_table_bytes(k, p) + (size_t)(k * p + p) * sizeof(double) +
-           argmin_scratch_bytes(k, p) +
-           (size_t)((depth + 1) * k + BOX_TILE + BOX_PADDING) * sizeof(int32_t) + FC_ALIGN;
+    const ptrdiff_t places = (depth + 1) * box_places(k);
+    return centers_table_bytes(k, p) + (size_t)(k * p + p + places * p) * sizeof(double) + argmin_scratch_bytes(k, p) +
+           (size_t)(places + BOX_TILE + BOX_PADDING) * sizeof(int32_t) + FC_ALIGN;
 }
 
-static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, char *memory) {
-    worker->centers = (double *)memory;
+static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, char *memory) {
+    worker->columns = (double *)memory;
+    worker->centers = worker->columns + (depth + 1) * box_places(k) * p;
     worker->row = worker->centers + k * p;
     char *table = (char *)(worker->row + p);
     centers_table_place(&worker->table, k, p, table);
     worker->scratch = (void *)(((uintptr_t)table + centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
     worker->labels = (int32_t *)((char *)worker->scratch + argmin_scratch_bytes(k, p));
-    worker->candidates = worker->labels + BOX_TILE + BOX_PADDING;
+    worker->numbers = worker->labels + BOX_TILE + BOX_PADDING;
 }
 
 /* Tiles, boxes and sums of the leaves [first, last), from their rows, which are dense. */
@@ -111,49 +116,93 @@ FC_INLINE double box_reach(const double *box, const double *point, ptrdiff_t p) 
     return reach;
 }
 
-/* Of `candidates`, in order, those that may be nearest to a point in the box; returns how many. */
-FC_INLINE ptrdiff_t box_filter_p(const double *box, const double *centers, ptrdiff_t p, const int32_t *candidates,
-                                 ptrdiff_t n_candidates, int32_t *kept) {
-    const double *low = box, *high = box + p;
-    double least = INFINITY;
-    ptrdiff_t nearest = 0, n_kept = 0;
-    for (ptrdiff_t a = 0; a < n_candidates; a++) {
-        const double *z = centers + (ptrdiff_t)candidates[a] * p;
-        double squared = 0;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            const double difference = low[i] + high[i] - 2.0 * z[i];
-            squared += difference * difference;
-        }
-        if (squared < least) {
-            least = squared;
-            nearest = candidates[a];
-        }
+/* Centers that may be nearest to a point of a box, in ascending order of their numbers; their coordinates by column,
+ * box_places(k) apart, so that vectors hold centers. Lanes behind the last one are at infinity. */
+typedef struct {
+    ptrdiff_t count;
+    int32_t *numbers; /* box_places(k) */
+    double *columns;  /* p x box_places(k) */
+} box_candidates;
+
+/* All centers. */
+static inline void box_candidates_fill(box_candidates *all, const double *centers, ptrdiff_t k, ptrdiff_t p) {
+    const ptrdiff_t places = box_places(k);
+    all->count = k;
+    for (ptrdiff_t j = 0; j < places; j++) {
+        all->numbers[j] = (int32_t)j;
+        for (ptrdiff_t i = 0; i < p; i++) all->columns[i * places + j] = j < k ? centers[j * p + i] : INFINITY;
     }
-    const double *best = centers + nearest * p;
-    const double farthest = box_reach(box, best, p);
-    /* A float64 search errs by (p + 2) 2^-53 of each squared distance; this is 64 times that. */
-    const double margin = (double)(p + 2) * 0x1p-47 * farthest;
-    for (ptrdiff_t a = 0; a < n_candidates; a++) {
-        const double *z = centers + (ptrdiff_t)candidates[a] * p;
-        double gain = 0;
-        for (ptrdiff_t i = 0; i < p; i++) {
-            const double toward = best[i] - z[i], x = toward > 0 ? low[i] : high[i];
-            gain += toward * ((x - z[i]) + (x - best[i]));
-        }
-        kept[n_kept] = candidates[a];
-        n_kept += !(gain > margin) || candidates[a] == nearest;
-    }
-    return n_kept;
 }
 
-static inline ptrdiff_t box_filter(const double *box, const double *centers, ptrdiff_t p, const int32_t *candidates,
-                                   ptrdiff_t n_candidates, int32_t *kept) {
+/* Of `among` those that may be nearest to a point in the box, to `kept`. p is a constant. */
+FC_INLINE void box_filter_p(const double *box, const box_candidates *among, ptrdiff_t places, box_candidates *kept, int p) {
+    const double *low = box, *high = box + p, *columns = among->columns;
+    vd least = vd_set1(INFINITY), where = vd_set1(0);
+    for (ptrdiff_t a = 0; a < among->count; a += VD_LANES) {
+        vd squared = vd_set1(0);
+        for (int i = 0; i < p; i++) {
+            const vd z = vd_load(columns + i * places + a);
+            const vd difference = vd_sub(vd_set1(low[i] + high[i]), vd_add(z, z));
+            squared = vd_add(squared, vd_mul(difference, difference));
+        }
+        where = vd_if_less(squared, least, vd_set1((double)a), where);
+        least = vd_min(squared, least);
+    }
+    /* Of the lanes the least, and of equal ones the first candidate. */
+    double values[VD_LANES], places_of[VD_LANES];
+    vd_store(values, least);
+    vd_store(places_of, where);
+    ptrdiff_t nearest = (ptrdiff_t)places_of[0];
+    for (int l = 1; l < VD_LANES; l++) {
+        const ptrdiff_t place = (ptrdiff_t)places_of[l] + l;
+        if (values[l] < values[0] || (values[l] == values[0] && place < nearest)) {
+            values[0] = values[l];
+            nearest = place;
+        }
+    }
+    if (!(values[0] < INFINITY)) nearest = 0;
+    double best[KDTREE_MOST_COLUMNS];
+    for (int i = 0; i < p; i++) best[i] = columns[i * places + nearest];
+    const double farthest = box_reach(box, best, p);
+    /* A float64 search errs by (p + 2) 2^-53 of each squared distance; this is 64 times that. */
+    const vd margin = vd_set1((double)(p + 2) * 0x1p-47 * farthest);
+    ptrdiff_t n_kept = 0;
+    for (ptrdiff_t a = 0; a < among->count; a += VD_LANES) {
+        vd gain = vd_set1(0);
+        for (int i = 0; i < p; i++) {
+            const vd z = vd_load(columns + i * places + a), to = vd_set1(best[i]), toward = vd_sub(to, z);
+            const vd x = vd_if_less(vd_set1(0), toward, vd_set1(low[i]), vd_set1(high[i]));
+            gain = vd_add(gain, vd_mul(toward, vd_add(vd_sub(x, z), vd_sub(x, to))));
+        }
+        /* The nearest is always among them: what it gains over itself is 0. */
+        const ptrdiff_t left = among->count - a;
+        const uint32_t here = left < VD_LANES ? (1u << left) - 1 : (1u << VD_LANES) - 1;
+        const uint32_t bits = here & ~vd_less(margin, gain);
+        if (!bits) continue;
+        for (int i = 0; i < p; i++) {
+            vd_store_where(kept->columns + i * places + n_kept, vd_load(columns + i * places + a), bits);
+        }
+        for (uint32_t open = bits; open; open &= open - 1) {
+            kept->numbers[n_kept++] = among->numbers[a + __builtin_ctz(open)];
+        }
+    }
+    kept->count = n_kept;
+    for (; n_kept % VD_LANES; n_kept++) {
+        for (int i = 0; i < p; i++) kept->columns[i * places + n_kept] = INFINITY;
+    }
+}
+
+static inline void box_filter(const double *box, const box_candidates *among, ptrdiff_t places, box_candidates *kept,
+                              ptrdiff_t p) {
     switch (p) {
-    case 1: return box_filter_p(box, centers, 1, candidates, n_candidates, kept);
-    case 2: return box_filter_p(box, centers, 2, candidates, n_candidates, kept);
-    case 3: return box_filter_p(box, centers, 3, candidates, n_candidates, kept);
-    case 4: return box_filter_p(box, centers, 4, candidates, n_candidates, kept);
-    default: return box_filter_p(box, centers, p, candidates, n_candidates, kept);
+    case 1: box_filter_p(box, among, places, kept, 1); break;
+    case 2: box_filter_p(box, among, places, kept, 2); break;
+    case 3: box_filter_p(box, among, places, kept, 3); break;
+    case 4: box_filter_p(box, among, places, kept, 4); break;
+    case 5: box_filter_p(box, among, places, kept, 5); break;
+    case 6: box_filter_p(box, among, places, kept, 6); break;
+    case 7: box_filter_p(box, among, places, kept, 7); break;
+    default: box_filter_p(box, among, places, kept, KDTREE_MOST_COLUMNS);
     }
 }
 
@@ -231,22 +280,25 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
 
 /* All rows under `node`. Recursion: as deep as the tree. */
 static void box_node(const box_tree *tree, box_worker *worker, const box_visit *visit, ptrdiff_t node, ptrdiff_t level,
-                     const int32_t *candidates, ptrdiff_t n_candidates) {
+                     const box_candidates *among) {
     const ptrdiff_t p = tree->p, stride = sums_stride(p), leaves = (ptrdiff_t)1 << tree->depth;
+    const ptrdiff_t places = box_places(visit->k);
     const double *box = tree->boxes + 2 * node * p;
     if (!(box[0] <= box[p])) return; /* no rows */
-    int32_t *kept = worker->candidates + level * visit->k;
-    ptrdiff_t n_kept = n_candidates;
-    if (n_candidates > 1) n_kept = box_filter(box, visit->centers, p, candidates, n_candidates, kept);
-    else kept[0] = candidates[0];
-    if (n_kept == 1 && visit->sums) {
-        double *restrict sums = visit->sums + (ptrdiff_t)kept[0] * stride;
+    box_candidates kept = *among;
+    if (among->count > 1) {
+        kept.numbers = worker->numbers + level * places;
+        kept.columns = worker->columns + level * places * p;
+        box_filter(box, among, places, &kept, p);
+    }
+    if (kept.count == 1 && visit->sums) {
+        double *restrict sums = visit->sums + (ptrdiff_t)kept.numbers[0] * stride;
         for (ptrdiff_t i = 0; i < stride; i++) sums[i] += tree->sums[node * stride + i];
     } else if (node >= leaves) {
-        box_leaf(tree, worker, visit, node, kept, n_kept);
+        box_leaf(tree, worker, visit, node, kept.numbers, kept.count);
     } else {
-        box_node(tree, worker, visit, 2 * node, level + 1, kept, n_kept);
-        box_node(tree, worker, visit, 2 * node + 1, level + 1, kept, n_kept);
+        box_node(tree, worker, visit, 2 * node, level + 1, &kept);
+        box_node(tree, worker, visit, 2 * node + 1, level + 1, &kept);
     }
 }
 

@@ -66,8 +66,10 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
-# What bounds may lose, in iterations of PlainSearch; and what of their savings counts against it.
+# What bounds may lose, in iterations of PlainSearch; how much of it in one, which something else may have held up; and
+# what of their savings counts against it.
 cdef double GROUP_LOSS = 0.5
+cdef double GROUP_LOSS_AT_ONCE = 0.3
 cdef double GROUP_SAVED = 4
 
 
@@ -194,7 +196,8 @@ cdef class GroupSearch(PlainSearch):
 
     cdef void _judge(self, double taken) noexcept:
         """Give bounds up when they have lost some time: what they save depends on the machine as well."""
-        self.lost_seconds = max(self.lost_seconds + taken - self.plain_seconds, -GROUP_SAVED * self.plain_seconds)
+        cdef double lost = min(taken - self.plain_seconds, GROUP_LOSS_AT_ONCE * self.plain_seconds)
+        self.lost_seconds = max(self.lost_seconds + lost, -GROUP_SAVED * self.plain_seconds)
         if self.lost_seconds > GROUP_LOSS * self.plain_seconds and self.kept == BOUNDS_KEPT:
             self.kept = BOUNDS_NONE
             self.pause = self.next_pause = GROUP_MOST_PAUSE

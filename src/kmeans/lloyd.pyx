@@ -7,7 +7,7 @@ Information Theory 28(2), 1982.
 The assignment is made in one of four ways, with equal labels: `PlainSearch` compares every row with every center; `BoxSearch`,
 for few columns, orders the rows by a k-d tree and drops centers for whole boxes of rows (boxes.pxi); `BallSearch`, for
 many, does so for balls of rows that shared a label once (balls.pxi); `GroupSearch` keeps bounds of every row's distances
-to groups of centers (groups.pxi).
+to groups of centers (groups.pxi). `TrialSearch` starts as the first and goes on as another if there are clusters (trial.pxi).
 
 Invariant: every step assigns exactly as a float64 brute-force search would (argmin.h) and adds partial sums up in an
 order that is fixed by the rows alone, so centers do not depend on threads or on the instruction set.
@@ -66,8 +66,8 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise, patience, most_pairs, instead: what BallSearch calls for another search where balls do not pay, or
-        `instead` of balls where they do; and when that is so; by default it compares all, as this
+    otherwise, patience, most_pairs: what BallSearch calls for another search where balls do not pay, and when that is so;
+        by default it compares all, as this. What TrialSearch calls where they would pay
     """
 
     cdef:
@@ -85,7 +85,7 @@ cdef class PlainSearch:
         int n_threads
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=1, bint instead=False):
+                  ptrdiff_t patience=1, double most_pairs=1):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
@@ -294,3 +294,4 @@ cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept
 include "boxes.pxi"
 include "groups.pxi"
 include "balls.pxi"
+include "trial.pxi"

@@ -1,0 +1,56 @@
+"""Whether points have clusters: `TrialSearch` asks a sample of them (balls.pxi)."""
+
+cdef enum:
+    TRIAL_ROWS = 256  # a center, about
+
+
+@cython.final
+cdef class TrialSearch(PlainSearch):
+    """The same until there prove to be clusters, whereupon `otherwise` is called for another search, which stays.
+
+    For searches that only lose where there are none, and do not tell before they are ready. In the first iteration, and
+    then in the second, fourth and so on, balls are made of a sample of the rows: there are clusters if these leave at
+    most a share of `most_pairs` of the pairs of rows and centers.
+    """
+
+    cdef readonly object otherwise
+    cdef:
+        object sample_points
+        BallSearch sample
+        PlainSearch other
+        ptrdiff_t iteration, next_trial
+        double most_pairs
+
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise, *,
+                  double most_pairs=BALL_MOST_PAIRS):
+        self.sample_points = points[:: max(1, len(points) // (TRIAL_ROWS * k))]
+        self.otherwise, self.most_pairs = otherwise, most_pairs
+        self.iteration, self.next_trial = 0, 1
+
+    cdef int _ask(self, const double[:, ::1] centers) except -1:
+        """Look for clusters among the sample, and for the other search if there are any."""
+        cdef double left
+        cdef int32_t[::1] labels = np.empty(len(self.sample_points), dtype=np.int32)
+        if self.sample is None:
+            self.sample = BallSearch(self.sample_points, None, self.k, 1)
+        self.sample.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
+        left = self.sample._try(centers, labels)
+        if left <= self.most_pairs * self.k:
+            self.other = self.otherwise()
+        elif self.iteration > 1 and self.sample._hopeless(left):
+            self.next_trial = 0  # what the first centers tell depends on chance
+        return 0
+
+    cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        self.iteration += 1
+        if self.other is None and self.iteration == self.next_trial:
+            self.next_trial *= 2
+            self._ask(centers)
+        if self.other is not None:
+            return self.other.sums(centers, totals)
+        return self._label_and_sum(centers, totals, NULL)
+
+    cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        if self.other is not None:
+            return self.other.assign(centers, costs, labels)
+        return PlainSearch.assign(self, centers, costs, labels)
