@@ -284,6 +284,53 @@ def test_bounds_after_balls_were_given_up():
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", range(1, 9))
+def test_boxes_drop_no_center_that_is_nearest(p, dtype):
+    # Whole and broken vectors of centers, equal centers, centers beside corners; whole numbers, so that ties abound.
+    lloyd = _kernels.load("lloyd")
+    generator = np.random.default_rng(p)
+    for k in (1, 2, 3, 7, 8, 9, 16, 17, 63, 530):
+        X = integers(3000, p, dtype, seed=k, most=30)
+        centers = generator.integers(0, 31, (k, p)) / generator.choice([1, 2], (k, 1))
+        centers[k // 2 :] = centers[: k - k // 2]
+        labels, plain = np.empty(len(X), dtype=np.int32), np.empty(len(X), dtype=np.int32)
+        costs = lloyd.BoxSearch(X, None, k, 2).evaluate(centers, labels)
+        np.testing.assert_allclose(costs, lloyd.PlainSearch(X, None, k, 2).evaluate(centers, plain), rtol=1e-12)
+        np.testing.assert_array_equal(labels, plain)
+        np.testing.assert_array_equal(labels, reference.nearest(X, centers))
+        moved, wanted = centers.copy(), centers.copy()
+        lloyd.BoxSearch(X, None, k, 2).lloyd(moved, max_iter=1, tolerance=-1.0)
+        lloyd.PlainSearch(X, None, k, 2).lloyd(wanted, max_iter=1, tolerance=-1.0)
+        np.testing.assert_allclose(moved, wanted, rtol=1e-13)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("scale", [1e-160, 1e-30, 1e30, 1e100, 1e150])
+def test_boxes_of_very_small_and_large_numbers(scale):
+    X = clustered(3000, 3, 5) * scale
+    lloyd = _kernels.load("lloyd")
+    labels, plain = np.empty(len(X), dtype=np.int32), np.empty(len(X), dtype=np.int32)
+    lloyd.BoxSearch(X, None, 40, 2).evaluate(X[:40].copy(), labels)
+    lloyd.PlainSearch(X, None, 40, 2).evaluate(X[:40].copy(), plain)
+    np.testing.assert_array_equal(labels, plain)
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("k", [2, 4, 8])
+@pytest.mark.parametrize(("n", "p"), [(4097, 6), (9000, 8), (20_000, 7)])
+def test_few_centers_of_points_with_and_without_clusters(n, p, k):
+    generator = np.random.default_rng(4)
+    crowded = generator.normal(size=(9, p))[generator.integers(9, size=n)]
+    for X in (clustered(n, p, k), generator.uniform(size=(n, p)), crowded):
+        X = X.astype(np.float32)
+        result = kmeans(X, k, random_state=0, max_iter=12, tol=0, history=True)
+        for step in result.history[::3]:
+            np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+        assert_consistent(X, result)
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("kind", ["clusters", "none"])
 def test_a_trial_tells_where_another_search_pays(kind):
     X = clustered(17_000, 6, 16) if kind == "clusters" else np.random.default_rng(4).uniform(size=(17_000, 6))
@@ -559,6 +606,8 @@ keep("far away", kmeans((X + 1e6).astype("float32"), 9, random_state=0))
 keep("tiny", kmeans(X * 1e-30, 9, random_state=0, max_iter=9))
 keep("ties", kmeans(generator.integers(0, 3, (6007, 4)).astype(float), 9, random_state=0, max_iter=9))
 X = np.repeat(9 * generator.normal(size=(41, 13)), 130, axis=0) + generator.normal(size=(5330, 13))
+keep("few", kmeans(X[:, :7], 4, random_state=0, max_iter=9))
+keep("many", kmeans(X[:, :4], 600, random_state=0, max_iter=9))
 for dtype in ("float32", "float64"):
     keep(f"apart {dtype}", kmeans(X.astype(dtype), 50, random_state=0, max_iter=9))
     options = {"sample_weight": 1 + X[:, 0] ** 2, "random_state": 0, "max_iter": 9}
