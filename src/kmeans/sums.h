@@ -86,6 +86,22 @@ static inline void sums_add_vectors(const matrix *view, ptrdiff_t start, ptrdiff
     }
 }
 
+#if defined(__AVX2__)
+/* Contiguous float32 rows of four columns, of weight one: half a vector of sums, and the weight by itself, which is less
+ * than a whole vector with gaps (a quarter of the time that adding up takes). */
+static inline void sums_add_four(const matrix *view, ptrdiff_t start, ptrdiff_t count, const int32_t *labels,
+                                 double *sums, ptrdiff_t copy_size) {
+    const ptrdiff_t stride = sums_stride(4);
+    const char *at = view->data + start * view->row_stride;
+    for (ptrdiff_t r = 0; r < count; r++, at += view->row_stride) {
+        double *accumulator = sums + (r % SUMS_COPIES) * copy_size + (ptrdiff_t)labels[r] * stride;
+        const __m256d row = _mm256_cvtps_pd(_mm_loadu_ps((const float *)at));
+        _mm256_storeu_pd(accumulator, _mm256_add_pd(_mm256_loadu_pd(accumulator), row));
+        accumulator[4] += 1.0;
+    }
+}
+#endif
+
 FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                               const int32_t *labels, double *sums, ptrdiff_t k, matrix_dtype dtype) {
     const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = view->column_stride;
@@ -99,6 +115,12 @@ FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t cou
     } else {
         const ptrdiff_t stride = sums_stride(p);
         ptrdiff_t r = 0;
+#if defined(__AVX2__)
+        if (p == 4 && dtype == MATRIX_FLOAT32 && cs == sizeof(float) && !weights) {
+            sums_add_four(view, start, count, labels, sums, copy_size);
+            return;
+        }
+#endif
         if (dtype == MATRIX_FLOAT32 && cs == sizeof(float)) {
             r = matrix_readable(view, start, count, stride);
             sums_add_vectors(view, start, r, weights, labels, sums, copy_size);
