@@ -22,6 +22,7 @@ _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
 _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
+_QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
 _BOX_VERY_FEW_CENTERS = 4
@@ -99,7 +100,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS:
-        return bool(n >= _BOX_FEW_POINTS or (k <= _BOX_VERY_FEW_CENTERS and p != 3))
+        return bool(n >= _BOX_FEW_POINTS or (k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS))
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW
