@@ -360,6 +360,63 @@ def test_a_trial_tells_where_another_search_pays(kind):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("kind", ["first center on a single row", "rows in turn"])
+def test_what_does_not_mislead_a_trial(kind):
+    X = clustered(48_000, 7, 8).astype(np.float32)
+    if kind == "rows in turn":
+        X = (
+            X[np.argsort(kmeans(X, 8, random_state=0).labels, kind="stable")]
+            .reshape(8, -1, 7)
+            .swapaxes(0, 1)
+            .reshape(-1, 7)
+        )
+        X = np.ascontiguousarray(X)
+    else:
+        X[0] = 300
+    lloyd = _kernels.load("lloyd")
+    asked = []
+
+    def boxes():
+        asked.append(True)
+        return lloyd.BoxSearch(X, None, 8, 2)
+
+    search = lloyd.TrialSearch(X, None, 8, 2, boxes, most_pairs=0.75)
+    search.lloyd(X[:8].astype(np.float64), max_iter=20, tolerance=-1.0)
+    assert asked
+    with pytest.raises(ValueError, match="otherwise must be given"):
+        lloyd.TrialSearch(X, None, 8, 2, None)
+
+
+@pytest.mark.kernel
+def test_balls_go_on_after_a_trial_was_interrupted(monkeypatch):
+    # A later trial runs out of memory when it has put its own balls in the place of those that are kept.
+    X = clustered(20_000, 12, 128, spread=0.6).astype(np.float32)
+    lloyd = _kernels.load("lloyd")
+    search = lloyd.BallSearch(X, None, 128, 2)
+    centers = X[:128].astype(np.float64)
+    search.lloyd(centers, max_iter=3, tolerance=-1.0)
+    empty, asked = np.empty, []
+
+    def fail_the_second_time(shape, *rest, **options):
+        asked.append(options.get("dtype") is np.uint8 and shape != 1)
+        if sum(asked) == 2:
+            raise MemoryError
+        return empty(shape, *rest, **options)
+
+    monkeypatch.setattr(np, "empty", fail_the_second_time)
+    with pytest.raises(MemoryError):
+        search.lloyd(centers, max_iter=20, tolerance=-1.0)
+    monkeypatch.undo()
+    labels = np.empty(len(X), dtype=np.int32)
+    search.evaluate(centers, labels)
+    np.testing.assert_array_equal(labels, reference.nearest(X, centers))
+    plain = centers.copy()
+    search.lloyd(centers, max_iter=10, tolerance=-1.0)
+    lloyd.PlainSearch(X, None, 128, 2).lloyd(plain, max_iter=10, tolerance=-1.0)
+    np.testing.assert_allclose(centers, plain, rtol=0, atol=1e-12)
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("n", [20, 37, 300])
 @pytest.mark.parametrize("p", [4, 5, 6, 7, 8, 11, 15, 16, 17, 23, 31, 33])
 def test_what_lies_beside_the_rows_does_not_count(p, n):

@@ -23,6 +23,7 @@ _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
 _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
+_BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
 _BOX_VERY_FEW_CENTERS = 4
@@ -99,8 +100,10 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return False
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
-    if k <= _BOX_FEWEST_CENTERS:
-        return bool(n >= _BOX_FEW_POINTS or (k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS))
+    if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
+        return True
+    if k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS:
+        return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW
@@ -110,7 +113,9 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
 def _boxes_need_clusters(points: Array, k: int) -> bool:
     """Return whether boxes, where they pay, do so for clustered points only."""
     n, p = points.shape
-    return bool(p >= _BOX_WIDE and k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
+    if p < _BOX_WIDE:
+        return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEWEST_CENTERS and n < _BOX_MANY_POINTS)
+    return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:

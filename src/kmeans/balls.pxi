@@ -79,6 +79,13 @@ cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
 
 
+cdef ptrdiff_t step_without_period(ptrdiff_t step) noexcept nogil:
+    """A step of at most this, to take a sample of rows by, that no small number divides: rows of clusters may come in turn."""
+    while step > 1 and (step % 2 == 0 or step % 3 == 0 or step % 5 == 0 or step % 7 == 0):
+        step -= 1
+    return max(<ptrdiff_t>1, step)
+
+
 @cython.final
 cdef class BallSearch(PlainSearch):
     """The same over balls of rows, while these drop most of the centers.
@@ -233,14 +240,18 @@ cdef class BallSearch(PlainSearch):
         ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
         return ball_cut(&self.points, order, count, members, worker.means, sizes)
 
-    cdef double _try(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
-        """How many centers a row balls of the rows of some labels leave; these balls take the place of others."""
+    cdef double _try(self, const double[:, ::1] centers, const int32_t[::1] labels, ptrdiff_t least_labels) except -1:
+        """The mean number of centers that are left a row, if rows of some labels are cut into balls.
+
+        These balls take the place of all that are kept: who needs those puts them back.
+        """
         cdef ptrdiff_t k = self.k, rows_a_label = self.points.n_rows // k, some, rows, j
         cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8)
-        some = max(1, min(k // BALL_TRIAL, BALL_MOST_TRIAL // max(1, min(rows_a_label, <ptrdiff_t>BALL_TRIAL_ROWS))))
+        some = min(k // BALL_TRIAL, BALL_MOST_TRIAL // max(1, min(rows_a_label, <ptrdiff_t>BALL_TRIAL_ROWS)))
+        some = min(k, max(some, least_labels))
         for j in range(some):
             wanted[j * k // some] = True
-        self._cut(labels, wanted, max(1, rows_a_label // BALL_TRIAL_ROWS), False)
+        self._cut(labels, wanted, step_without_period(rows_a_label // BALL_TRIAL_ROWS), False)
         self._pass(BALL_COUNT, centers, NULL)
         rows = self.balls.starts[self.n_balls]
         return self._sum_pairs() / rows if rows > 0 else k
@@ -254,14 +265,17 @@ cdef class BallSearch(PlainSearch):
         cdef object kept = self.kept
         cdef ball_set balls = self.balls
         cdef ptrdiff_t n_balls = self.n_balls
-        cdef double left = self._try(centers, labels)
+        cdef bint useful = self.useful
         cdef uint8_t[::1] wanted = np.ones(self.k, dtype=np.uint8)
+        cdef double left
+        self.useful = False  # until those of the trial are gone: an interrupt leaves them behind
+        left = self._try(centers, labels, 1)
         if self._hopeless(left):
             self.next_trial = 0
-        if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
-            self.kept, self.balls, self.n_balls = kept, balls, n_balls
+        if left > (BALL_MOST_PAIRS if useful else self.most_pairs) * self.left:
+            self.kept, self.balls, self.n_balls, self.useful = kept, balls, n_balls, useful
             return 0
-        self.useful, self.left, kept = False, self.k, None
+        self.left, kept = self.k, None
         self._cut(labels, wanted, 1, True)
         self._pass(BALL_FILL, centers, NULL)
         self.useful = self.void = True

@@ -76,7 +76,8 @@ cdef enum:
 cdef class BoxSearch(PlainSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
-    Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32.
+    Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a thread, k p numbers of
+    8 bytes for every level of the tree.
     """
 
     cdef:

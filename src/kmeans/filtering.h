@@ -117,7 +117,7 @@ FC_INLINE double box_reach(const double *box, const double *point, ptrdiff_t p) 
 }
 
 /* Centers that may be nearest to a point of a box, in ascending order of their numbers; their coordinates by column,
- * box_places(k) apart, so that vectors hold centers. Lanes behind the last one are at infinity. */
+ * box_places(k) apart, so that vectors hold centers. In the last vector the lanes behind the last one are at infinity. */
 typedef struct {
     ptrdiff_t count;
     int32_t *numbers; /* box_places(k) */

@@ -66,11 +66,11 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
-# What bounds may lose, in iterations of PlainSearch; how much of it in one, which something else may have held up; and
-# what of their savings counts against it.
+# What bounds may lose, in iterations of PlainSearch; how much of it counts in one, which something else may have held up;
+# and what of their savings counts against it.
 cdef double GROUP_LOSS = 0.5
-cdef double GROUP_LOSS_AT_ONCE = 0.3
-cdef double GROUP_SAVED = 4
+cdef double GROUP_LOSS_AT_ONCE = 0.4
+cdef double GROUP_SAVED = 2
 
 
 @cython.final

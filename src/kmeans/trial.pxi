@@ -1,7 +1,8 @@
 """Whether points have clusters: `TrialSearch` asks a sample of them (balls.pxi)."""
 
 cdef enum:
-    TRIAL_ROWS = 256  # a center, about
+    TRIAL_ROWS = 128  # a center, at least
+    TRIAL_LABELS = 4  # of which balls are made: one may be that of a single row
 
 
 @cython.final
@@ -9,8 +10,8 @@ cdef class TrialSearch(PlainSearch):
     """The same until there prove to be clusters, whereupon `otherwise` is called for another search, which stays.
 
     For searches that only lose where there are none, and do not tell before they are ready. In the first iteration, and
-    then in the second, fourth and so on, balls are made of a sample of the rows: there are clusters if these leave at
-    most a share of `most_pairs` of the pairs of rows and centers.
+    then in the second, fourth and so on, balls are made of a sample of the rows, of some labels: there are clusters if
+    these leave at most a share of `most_pairs` of the pairs of rows and centers.
     """
 
     cdef readonly object otherwise
@@ -23,7 +24,9 @@ cdef class TrialSearch(PlainSearch):
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise, *,
                   double most_pairs=BALL_MOST_PAIRS):
-        self.sample_points = points[:: max(1, len(points) // (TRIAL_ROWS * k))]
+        if otherwise is None:
+            raise ValueError("otherwise must be given: what calls for another search")
+        self.sample_points = points[:: step_without_period(len(points) // (TRIAL_ROWS * k))]
         self.otherwise, self.most_pairs = otherwise, most_pairs
         self.iteration, self.next_trial = 0, 1
 
@@ -34,9 +37,10 @@ cdef class TrialSearch(PlainSearch):
         if self.sample is None:
             self.sample = BallSearch(self.sample_points, None, self.k, 1)
         self.sample.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
-        left = self.sample._try(centers, labels)
+        left = self.sample._try(centers, labels, TRIAL_LABELS)
         if left <= self.most_pairs * self.k:
             self.other = self.otherwise()
+            self.sample = self.sample_points = None
         elif self.iteration > 1 and self.sample._hopeless(left):
             self.next_trial = 0  # what the first centers tell depends on chance
         return 0
