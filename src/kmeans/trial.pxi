@@ -1,8 +1,10 @@
 """Whether points have clusters: `TrialSearch` asks a sample of them (balls.pxi)."""
 
 cdef enum:
-    TRIAL_ROWS = 128  # a center, at least
-    TRIAL_LABELS = 4  # of which balls are made: one may be that of a single row
+    TRIAL_SHARE = 50       # one row of so many is in the sample, which then takes less time than an iteration,
+    TRIAL_ROWS = 96        # but not fewer a center, about,
+    TRIAL_MOST_ROWS = 256  # nor more
+    TRIAL_LABELS = 3       # of which balls are made: one may be that of a single row
 
 
 @cython.final
@@ -26,7 +28,9 @@ cdef class TrialSearch(PlainSearch):
                   double most_pairs=BALL_MOST_PAIRS):
         if otherwise is None:
             raise ValueError("otherwise must be given: what calls for another search")
-        self.sample_points = points[:: step_without_period(len(points) // (TRIAL_ROWS * k))]
+        cdef ptrdiff_t n = self.points.n_rows, rows = max(<ptrdiff_t>TRIAL_ROWS, n // (TRIAL_SHARE * k))
+        rows = min(rows, <ptrdiff_t>TRIAL_MOST_ROWS)
+        self.sample_points = points[:: step_without_period(n // (rows * k))]
         self.otherwise, self.most_pairs = otherwise, most_pairs
         self.iteration, self.next_trial = 0, 1
 
@@ -36,7 +40,7 @@ cdef class TrialSearch(PlainSearch):
         cdef int32_t[::1] labels = np.empty(len(self.sample_points), dtype=np.int32)
         if self.sample is None:
             self.sample = BallSearch(self.sample_points, None, self.k, 1)
-        self.sample.assign(centers, np.empty((self.k, COST_STRIDE)), labels)
+        self.sample._label_and_sum(centers, np.empty(self.k * sums_stride(self.p)), &labels[0])
         left = self.sample._try(centers, labels, TRIAL_LABELS)
         if left <= self.most_pairs * self.k:
             self.other = self.otherwise()
