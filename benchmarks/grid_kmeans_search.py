@@ -9,8 +9,8 @@ so one process does it.
 They take turns, and the least times count. After three turns those leave that took half again as long as the best; the
 others go on until each has run for a quarter of a second, at least ten times. Their order changes: who comes next may
 find memory in place that the last one gave back. A size at which the choice takes more than a tenth longer than the
-best is timed up to twice more when all have been, as a machine can be in another state for some seconds; it is a miss
-if that is so of the least times of all. Misses are counted, and listed, at the end.
+best is timed once more when all have been, as a machine can be in another state for some seconds; it is a miss if that
+is so again. Misses are counted, and listed, at the end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ _FIRST_TURNS, _LEAST_TURNS, _MOST_TURNS = 3, 10, 200
 _SECONDS = 0.25  # of each, at least
 _HOPELESS = 1.5  # times the best after the first turns
 _MOST_LOSS = 0.1
-_MORE_TIMES = 2
 
 
 def _points(n: int, p: int, k: int, data: str) -> npt.NDArray[np.float32]:
@@ -100,10 +99,8 @@ def main() -> None:
     }
     names_of_kinds = {kind.__name__: name for name, kind in kinds.items()}
 
-    least: dict[tuple[int, int, int, str], dict[str, float]] = {}
-
     def show(n: int, p: int, k: int, data: str) -> float:
-        """Time one size; return what the rule loses on it, by the least times so far."""
+        """Time one size; return what the rule loses on it."""
         X = _points(n, p, k, data)
         choice = search_for(X, None, k, options.iterations, options.threads)
         chosen = type(choice).__name__
@@ -115,14 +112,11 @@ def main() -> None:
         if getattr(choice, "otherwise", None) is not None:
             timed["auto"] = auto
         times = _seconds(timed, X, k, options.iterations, options.threads)
-        before = least.get((n, p, k, data), times)
-        times = least[n, p, k, data] = {name: min(taken, before[name]) for name, taken in times.items()}
-        shown_times = {"auto": times["auto"] if "auto" in times else times[names_of_kinds[chosen]], **times}
+        if "auto" not in times:
+            times["auto"] = times[names_of_kinds[chosen]]
         best = min(times, key=lambda name: times[name])
-        loss = shown_times["auto"] / times[best] - 1
-        shown = " ".join(
-            f"{1e3 * shown_times[name]:9.2f}" if name in shown_times else f"{'-':>9}" for name in (*kinds, "auto")
-        )
+        loss = times["auto"] / times[best] - 1
+        shown = " ".join(f"{1e3 * times[name]:9.2f}" if name in times else f"{'-':>9}" for name in (*kinds, "auto"))
         print(f"{n:7} {p:4} {k:5} {data:10} {shown}  {best:6} {chosen:11} {100 * loss:5.1f} %", flush=True)
         return loss
 
@@ -130,11 +124,10 @@ def main() -> None:
     print(f"times in ms; {options.iterations} iterations, {options.threads} threads")
     print(f"{'n':>7} {'p':>4} {'k':>5} {'data':10} {names}  best   auto         loss")
     sizes = list(_grid(options.sizes, options.columns))
-    misses = [size for size in sizes if show(*size) > _MOST_LOSS]
-    for _ in range(_MORE_TIMES):
-        if misses:
-            print("again:")
-        misses = [size for size in misses if show(*size) > _MOST_LOSS]
+    doubtful = [size for size in sizes if show(*size) > _MOST_LOSS]
+    if doubtful:
+        print("again:")
+    misses = [size for size in doubtful if show(*size) > _MOST_LOSS]
     print(f"misses, of more than {100 * _MOST_LOSS:g} %: {len(misses)} of {len(sizes)} sizes", *misses, sep="\n")
 
 

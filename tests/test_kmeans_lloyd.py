@@ -362,17 +362,13 @@ def test_a_trial_tells_where_another_search_pays(kind):
 @pytest.mark.kernel
 @pytest.mark.parametrize("kind", ["first center on a single row", "rows in turn"])
 def test_what_does_not_mislead_a_trial(kind):
-    X = clustered(48_000, 7, 8).astype(np.float32)
-    if kind == "rows in turn":
-        X = (
-            X[np.argsort(kmeans(X, 8, random_state=0).labels, kind="stable")]
-            .reshape(8, -1, 7)
-            .swapaxes(0, 1)
-            .reshape(-1, 7)
-        )
-        X = np.ascontiguousarray(X)
-    else:
-        X[0] = 300
+    # Rows of eight clusters in turn; a sample of every 64th row would be of one cluster, that of the last center.
+    generator = np.random.default_rng(0)
+    X = np.tile(3 * generator.normal(size=(8, 7)), (2**14, 1)) + 0.3 * generator.normal(size=(2**17, 7))
+    X = X.astype(np.float32)
+    start = X[7::-1].astype(np.float64)
+    if kind == "first center on a single row":
+        X[7] = start[0] = 300
     lloyd = _kernels.load("lloyd")
     asked = []
 
@@ -381,7 +377,7 @@ def test_what_does_not_mislead_a_trial(kind):
         return lloyd.BoxSearch(X, None, 8, 2)
 
     search = lloyd.TrialSearch(X, None, 8, 2, boxes, most_pairs=0.75)
-    search.lloyd(X[:8].astype(np.float64), max_iter=20, tolerance=-1.0)
+    search.lloyd(start, max_iter=20, tolerance=-1.0)
     assert asked
     with pytest.raises(ValueError, match="otherwise must be given"):
         lloyd.TrialSearch(X, None, 8, 2, None)
