@@ -224,4 +224,35 @@ FC_INLINE vd vd_add_where_label(vd sum, const int32_t *labels, int32_t label, vd
 }
 #endif
 
+/* Transpose VD_LANES vectors, as vf_transpose does. */
+#if VD_LANES == 8
+#define VD_ZIP_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define VD_ZIP_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#elif VD_LANES == 4
+#define VD_ZIP_LOW 0, 4, 1, 5
+#define VD_ZIP_HIGH 2, 6, 3, 7
+#elif VD_LANES == 2
+#define VD_ZIP_LOW 0, 2
+#define VD_ZIP_HIGH 1, 3
+#endif
+
+FC_INLINE void vd_transpose(vd *block) {
+#if VD_LANES > 1
+    enum { half = VD_LANES / 2 };
+#pragma GCC unroll 4
+    for (int stage = 1; stage < VD_LANES; stage *= 2) {
+        vd zipped[VD_LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) {
+            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VD_ZIP_LOW);
+            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VD_ZIP_HIGH);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < VD_LANES; i++) block[i] = zipped[i];
+    }
+#else
+    (void)block;
+#endif
+}
+
 #endif

@@ -76,7 +76,7 @@ cdef extern from "hierarchy/triangle.h" nogil:
 
     enum:
         LISTED
-        GIVEN_LANES
+        PANEL_MOST_ROWS
 
     ctypedef struct extent:
         double least
@@ -98,9 +98,8 @@ cdef extern from "hierarchy/triangle.h" nogil:
         int8_t* first_buffer
         int8_t* second_buffer
         int8_t* out_buffer
-        void* given_up
         int32_t* given
-        int32_t* rank
+        int32_t* given_ends
 
     ctypedef struct nearby:
         void* least
@@ -131,7 +130,6 @@ cdef extern from "hierarchy/triangle.h" nogil:
     double triangle_real(const triangle* t, const void* array, ptrdiff_t i) noexcept
     void triangle_set_real(const triangle* t, void* array, ptrdiff_t i, double value) noexcept
     void prefer_nearest(nearest_found* best, double distance, ptrdiff_t position) noexcept
-    ptrdiff_t pairs_behind(const condense_plan* plan, ptrdiff_t b) noexcept
     void settle_row(const triangle* t, ptrdiff_t row, const void* values, void* to, const nearby* lists,
                     extent* seen) noexcept
     void collect_row(const triangle* t, ptrdiff_t row, const void* values, void* to, near_pairs* near, void* scratch,
@@ -139,13 +137,10 @@ cdef extern from "hierarchy/triangle.h" nogil:
     void clear_lists(const triangle* t, const nearby* lists) noexcept
     void share_bounds(const triangle* t, const nearby* lists, ptrdiff_t parts, ptrdiff_t start, ptrdiff_t stop) noexcept
     void join_lists(const triangle* t, const nearby* lists, ptrdiff_t parts) noexcept
-    void gather_earlier(const triangle* t, const condense_plan* plan, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t begin,
-                        ptrdiff_t end, void* to) noexcept
-    void condense_row(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, const void* above,
-                      void* scratch, void* out) noexcept
+    void condense_rows(const triangle* t, const condense_plan* plan, lw_method method, ptrdiff_t row, ptrdiff_t count,
+                       void* scratch, void* out, ptrdiff_t apart) noexcept
+    ptrdiff_t panel_rows(const triangle* t) noexcept
     size_t condense_scratch_bytes(ptrdiff_t n) noexcept
-    ptrdiff_t given_up_offset(ptrdiff_t rank) noexcept
-    void collect_given_up(const triangle* t, const condense_plan* plan, ptrdiff_t start, void* scratch) noexcept
     nearest_found scan_run(const triangle* t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) noexcept
     nearest_found merge_run(const triangle* t, lw_method method, ptrdiff_t a, ptrdiff_t b, ptrdiff_t start,
                             ptrdiff_t stop) noexcept
@@ -231,11 +226,10 @@ cdef extern from "hierarchy/closest.h" nogil:
 
 # Tuning, by benchmarks/bench_hierarchy.py.
 cdef enum:
-    BLOCK_ROWS = 32  # rows condensed between two barriers; a few cache lines of an earlier row
+    BLOCK_ROWS = 64  # rows between two barriers, for two threads
     BLOCK_VALUES = 32768  # and so many more, where rows are short, that a barrier does not show
     IN_CACHE = 1024  # clusters that the generic algorithm takes over at once
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
-    GATHERED = 64  # pairs a thread gathers at a time
     RUN = 1024  # positions a thread updates at a time
     FEW = 32  # a pass merges at least one FEW-th of the clusters, or the chain takes over
     FEW_CLOSEST = 8  # the same where the closest pair merges, or the generic algorithm takes over
@@ -278,13 +272,11 @@ cdef struct agglomeration:
     bint many  # pairs were merged after the last pass
     int failures  # passes in turn that have found few pairs to merge, with methods that are not reducible
     int waiting  # for so many passes no more are looked for
-    # One block of rows: [start, stop), and what earlier rows hold for pairs from `behind` on.
+    # One block of rows: [start, stop).
     ptrdiff_t start
     ptrdiff_t stop
-    ptrdiff_t behind
     bint staged  # the block may not be written yet: rows of it are still read
     char* stage
-    char* above
     # One update of a row: clusters a and b, from position `start`.
     ptrdiff_t a
     ptrdiff_t b
@@ -330,9 +322,7 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     """Where everything is."""
     cdef ptrdiff_t reals = n * w.item, thread
     cdef nearby* lists
-    w.stage = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
-    # A value for every row of a block and pair.
-    w.above = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + n) * w.item)
+    w.stage = <char*>_take(memory, _block_rows(w, n) * n * w.item)
     w.scratch_size = padded(condense_scratch_bytes(n))
     w.scratch = <char*>_take(memory, w.scratch_size * w.n_threads)
     w.found = <nearest_found*>_take(memory, (n // RUN + 1) * sizeof(nearest_found))
@@ -341,7 +331,8 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     w.t.nearest, w.leaf = _take_ints(memory, n), _take_ints(memory, n)
     w.plan.source, w.plan.kept, w.plan.sizes = _take_ints(memory, n), <uint8_t*>_take(memory, n), _take(memory, reals)
     w.plan.final, w.plan.first, w.plan.second = _take_ints(memory, n), _take_ints(memory, n), _take_ints(memory, n)
-    w.plan.offs, w.plan.given, w.plan.rank = _take(memory, reals), _take_ints(memory, n), _take_ints(memory, n)
+    w.plan.offs = _take(memory, reals)
+    w.plan.given, w.plan.given_ends = _take_ints(memory, n), _take_ints(memory, n)
     w.plan.first_sizes, w.plan.parts = _take(memory, reals), _take(memory, reals)
     w.plan.first_buffer, w.plan.second_buffer = <int8_t*>_take(memory, n), <int8_t*>_take(memory, n)
     w.plan.out_buffer = <int8_t*>_take(memory, n)
@@ -437,8 +428,8 @@ cdef int _threads(agglomeration* w, ptrdiff_t n) noexcept nogil:
 
 
 cdef ptrdiff_t _block_rows(agglomeration* w, ptrdiff_t n) noexcept nogil:
-    return max(<ptrdiff_t>BLOCK_ROWS, BLOCK_VALUES // n)
-
+    cdef ptrdiff_t rows = max(<ptrdiff_t>BLOCK_ROWS, BLOCK_VALUES // n)
+    return (rows + PANEL_MOST_ROWS - 1) // PANEL_MOST_ROWS * PANEL_MOST_ROWS
 
 
 # A pass finds the nearest neighbors of all, on both sides, for reducible methods, and near pairs for the others.
@@ -509,24 +500,21 @@ cdef int _load(agglomeration* w) noexcept nogil:
     return _all_rows(w, _load_chunk)
 
 
-cdef void _gather_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
-    cdef agglomeration* w = <agglomeration*>context
-    cdef ptrdiff_t begin = w.behind + chunk * GATHERED
-    gather_earlier(&w.t, &w.plan, w.start, w.stop, begin, min(begin + GATHERED, w.plan.n_pairs), w.above)
-
-
 cdef char* _stage_place(agglomeration* w, ptrdiff_t row) noexcept nogil:
     return w.stage + (row - w.start) * w.new.n * w.item
 
 
 cdef void _condense_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
     cdef agglomeration* w = <agglomeration*>context
-    cdef ptrdiff_t row = w.stop - 1 - chunk
-    cdef char* out = _stage_place(w, row) if w.staged else _place(w, &w.new, row)
-    condense_row(&w.t, &w.plan, w.method, row, w.above + (row - w.start) * w.plan.n_pairs * w.item,
-                 w.scratch + thread * w.scratch_size, out)
-    if not w.staged:
-        _settle_row(w, &w.new, row, out, NULL, thread)
+    cdef ptrdiff_t rows = panel_rows(&w.t), stop = w.stop - chunk * rows, row = max(w.start, stop - rows)
+    cdef char* scratch = w.scratch + thread * w.scratch_size
+    if w.staged:
+        condense_rows(&w.t, &w.plan, w.method, row, stop - row, scratch, _stage_place(w, row), w.new.n)
+        return
+    condense_rows(&w.t, &w.plan, w.method, row, stop - row, scratch, w.new.values, 0)
+    while stop > row:
+        stop -= 1
+        _settle_row(w, &w.new, stop, _place(w, &w.new, stop), NULL, thread)
 
 
 cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
@@ -536,47 +524,13 @@ cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nog
 
 
 cdef void _condense_block(agglomeration* w) noexcept nogil:
-    cdef ptrdiff_t last = w.plan.source[w.stop - 1]
+    cdef ptrdiff_t last = w.plan.source[w.stop - 1], rows = panel_rows(&w.t)
     cdef int threads = _threads(w, w.new.n)
     cdef char* read_end = <char*>w.t.values + (triangle_offset(w.t.n, last) + w.t.n) * w.item
-    w.behind = pairs_behind(&w.plan, w.plan.source[w.start])
-    if w.plan.given_up != NULL and _place(w, &w.new, w.start) < (
-            <char*>w.plan.given_up + given_up_offset(w.plan.rank[last]) * <ptrdiff_t>w.item):
-        w.plan.given_up = NULL
     w.staged = (w.filled or w.in_place) and _place(w, &w.new, w.start) < read_end
-    team_for(&w.threads, threads, (w.plan.n_pairs - w.behind + GATHERED - 1) // GATHERED, _gather_chunk, w)
-    team_for(&w.threads, threads, w.stop - w.start, _condense_chunk, w)
+    team_for(&w.threads, threads, (w.stop - w.start + rows - 1) // rows, _condense_chunk, w)
     if w.staged:
         team_for(&w.threads, threads, w.stop - w.start, _settle_chunk, w)
-
-
-cdef void _collect_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nogil:
-    cdef agglomeration* w = <agglomeration*>context
-    collect_given_up(&w.t, &w.plan, chunk * GIVEN_LANES, w.scratch + thread * w.scratch_size)
-
-
-cdef void _collect_given_up(agglomeration* w) noexcept nogil:
-    """Where there is memory in front of the triangles, collect there what of the distances between positions that are
-    given up would be read from all over the triangle. Rows that are written come near it from behind, and are done by
-    then with what they are written over."""
-    cdef ptrdiff_t count = w.plan.n_pairs, i
-    cdef char* free_end = <char*>w.t.values if w.filled else w.end
-    w.plan.given_up = NULL
-    if w.in_place or count < GIVEN_LANES or given_up_offset(count) * <ptrdiff_t>w.item > free_end - w.begin:
-        return
-    memset(w.plan.rank, 0, w.t.n * sizeof(int32_t))
-    for i in range(count):
-        w.plan.rank[w.plan.first[i]] = 1
-    count = 0
-    for i in range(w.t.n):
-        if w.plan.rank[i]:
-            w.plan.given[count] = <int32_t>i
-            w.plan.rank[i] = <int32_t>count
-            count += 1
-        else:
-            w.plan.rank[i] = <int32_t>count
-    w.plan.given_up = w.begin
-    team_for(&w.threads, _threads(w, w.t.n), (count + GIVEN_LANES - 1) // GIVEN_LANES, _collect_chunk, w)
 
 
 cdef int _condense(agglomeration* w) noexcept nogil:
@@ -589,7 +543,6 @@ cdef int _condense(agglomeration* w) noexcept nogil:
     if n >= 2:
         w.new.values = w.end - n * (n - 1) // 2 * w.item
         rows = _block_rows(w, w.t.n)
-        _collect_given_up(w)
         _begin_lists(w, &w.new)
         w.stop = n
         while w.stop > 0:

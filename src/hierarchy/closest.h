@@ -27,6 +27,7 @@ enum { CLOSEST_MEMBERS = 256 };
  * the next pass is worth some distances that are read for it, one for WORTH clusters; what merges have not used, others
  * may, up to SAVED times as many. */
 enum { LINKED_EACH = 8, CLOSE_SAMPLED = 3, WORTH = 64, SAVED = 64 };
+enum { SAMPLED_AHEAD = 16 }; /* pairs of a sample that are asked for before they are read */
 #define LINKED_REACH 0.45
 
 /* A pair of members within reach, as one of them sees it. */
@@ -315,16 +316,10 @@ static inline position_pair ends_of(const closest_first *c, const merging *g, in
 /* Compute the distance that a link of x tells a bound for. Returns whether that may be done. */
 static inline int make_exact(closest_first *c, const merging *g, const triangle *t, lw_method method, int32_t x,
                              closest_link *link) {
-    const int32_t place = g->place[link->other];
     const ptrdiff_t pairs = (ptrdiff_t)g->members[g->node[x]] * g->members[link->other];
     if (c->reads < pairs) return 0;
     c->reads -= pairs;
-    /* Scattered reads, but of known places: they can be waited for all at once. */
-    for (int32_t own = x; pairs > 1 && own != NODE_NONE; own = c->members[own].next) {
-        for (int32_t other = place; other != NODE_NONE; other = c->members[other].next) {
-            triangle_prefetch(t, own < other ? own : other, own < other ? other : own);
-        }
-    }
+    if (pairs > 1) prefetch_between(g, t, g->node[x], link->other);
     link->value = distance_between(g, t, method, g->node[x], link->other);
     link->exact = 1;
     return 1;
@@ -430,13 +425,19 @@ static inline int choose_reach(closest_first *c, const merging *g, const triangl
     }
     double *sample = (double *)c->links; /* two of each cluster: there is room for as many */
     uint64_t state = 0;
-    for (ptrdiff_t i = 0; i < 2 * n; i++) {
-        const uint64_t random = next_random(&state);
-        const ptrdiff_t x = (ptrdiff_t)((random & 0xFFFFFFFFu) * (uint64_t)n >> 32);
-        const ptrdiff_t y = (ptrdiff_t)((random >> 32) * (uint64_t)n >> 32);
-        if (x == y) continue;
-        const double value = distance_between(g, t, method, alive[x], alive[y]);
-        if (value == value) sample[sampled++] = value;
+    for (ptrdiff_t i = 0; i < 2 * n; i += SAMPLED_AHEAD) {
+        int32_t x[SAMPLED_AHEAD], y[SAMPLED_AHEAD];
+        for (int s = 0; s < SAMPLED_AHEAD; s++) {
+            const uint64_t random = next_random(&state);
+            x[s] = alive[(random & 0xFFFFFFFFu) * (uint64_t)n >> 32];
+            y[s] = alive[(random >> 32) * (uint64_t)n >> 32];
+            prefetch_between(g, t, x[s], y[s]);
+        }
+        for (int s = 0; s < SAMPLED_AHEAD && i + s < 2 * n; s++) {
+            if (x[s] == y[s]) continue;
+            const double value = distance_between(g, t, method, x[s], y[s]);
+            if (value == value) sample[sampled++] = value;
+        }
     }
     if (sampled == 0) return 0;
     const double each = (double)sampled / ((double)n * (double)(n - 1) / 2);

@@ -1,56 +1,229 @@
 /* Condensing a triangle, in one type: included by triangle.h, as triangle_typed.h is. One pass from the last row to the
  * first carries many merges out and leaves out the positions they give up.
+ *
+ * New rows are made PANEL_ROWS at a time, as a panel: for every old column a cache line with its distances to all of
+ * them. So two columns, which may lie anywhere, merge as whole lines. Before that the rows' own clusters are made of the
+ * rows they unite, run by run of columns; after it the columns that are left become rows again.
  */
 
-/* A merge of a row's own cluster, over all columns to its right and over `count` to its left. */
-#define CONDENSE_OWN(formula, t, b, x, y, off, nx, part, to, count, earlier, left_x, left_y, left_to)                  \
+#define PANEL_ROWS (64 / (int)sizeof(real))
+
+/* Columns that are worked on at once: those from `start` on, or, unless that is NULL, `columns`, ascending. */
+typedef struct {
+    ptrdiff_t start, count; /* at most PANEL_RUN */
+    const int32_t *columns;
+    int given_up;      /* all of `columns` are, and lie to the left of all rows of the panel */
+    const real *sizes; /* of their clusters */
+} TYPED(column_run);
+
+typedef struct {
+    const triangle *t;
+    const condense_plan *plan;
+    lw_method method;
+    ptrdiff_t row, count; /* new rows [row, row + count) */
+    const int32_t *ends;  /* the old positions that these rows' clusters end at */
+    real *lines;          /* by old column */
+    int32_t *earlier;     /* columns to the left of all rows that unite with one to the right of the first: n_earlier */
+    ptrdiff_t n_earlier;
+    /* For a run of columns. */
+    real rows[PANEL_ROWS][PANEL_RUN + 64 / sizeof(real)]; /* not a power of two apart */
+    real made[CONDENSE_BUFFERS][PANEL_RUN]; /* of a row's own clusters while they merge; at last, in the first, its own */
+    real halves[2][PANEL_RUN];
+} TYPED(panel);
+
+FC_INLINE const real *TYPED(row_of)(const triangle *t, ptrdiff_t x) {
+    return (const real *)t->values + triangle_offset(t->n, x);
+}
+
+/* Distances of position x to `count` others, as they are stored: as the formula wants them. */
+static inline void TYPED(take_all)(const triangle *t, ptrdiff_t x, const int32_t *restrict others, ptrdiff_t count,
+                                   real *restrict values) {
+    if (t->scale == 0) return;
+    if (t->weights) {
+        for (ptrdiff_t k = 0; k < count; k++) {
+            const ptrdiff_t y = others[k];
+            values[k] = TYPED(taken)(t, values[k], x < y ? x : y, x < y ? y : x);
+        }
+    } else {
+        const real factor = (real)t->scale;
+        for (ptrdiff_t k = 0; k < count; k++) values[k] = (values[k] * factor) * (values[k] * factor);
+    }
+}
+
+/* The distances of listed columns to position x of a row's cluster, which is given up, as they are stored. */
+static inline void TYPED(gather_listed)(const triangle *t, const TYPED(column_run) *run, ptrdiff_t x,
+                                        real *restrict to) {
+    const ptrdiff_t n = t->n, count = run->count;
+    const int32_t *restrict columns = run->columns;
+    const real *column = (const real *)t->values + x, *row = TYPED(row_of)(t, x);
+    ptrdiff_t k = 0;
+    for (; k < count && columns[k] < x; k++) {
+        if (k + COLUMN_AHEAD < count) PREFETCH(column + triangle_offset(n, columns[k + COLUMN_AHEAD]));
+        to[k] = column[triangle_offset(n, columns[k])];
+        KEEP_SCALAR;
+    }
+    if (k < count && columns[k] == x) to[k++] = 0; /* itself: nobody asks */
+    for (; k < count; k++) {
+        to[k] = row[columns[k]];
+        KEEP_SCALAR;
+    }
+}
+
+/* The distances of a run's columns to position x, as the formula wants them: in the triangle, or a copy in `to`. */
+static inline const real *TYPED(distances_of)(const TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t x,
+                                              real *to) {
+    const triangle *t = p->t;
+    if (run->columns) {
+        TYPED(gather_listed)(t, run, x, to);
+        TYPED(take_all)(t, x, run->columns, run->count, to);
+        return to;
+    }
+    const real *row = TYPED(row_of)(t, x);
+    const ptrdiff_t stop = run->start + run->count, next = t->n - stop < PANEL_RUN ? t->n : stop + PANEL_RUN;
+    for (ptrdiff_t j = stop; j < next; j += 64 / (ptrdiff_t)sizeof(real)) PREFETCH(row + j);
+    return TYPED(taken_run)(t, x, row, run->start, stop, to) + run->start;
+}
+
+/* The distances of listed columns to the ends of all rows, as the formula wants them. A column's are close to each
+ * other. */
+static inline void TYPED(load_listed)(TYPED(panel) *p, const TYPED(column_run) *run) {
+    const triangle *t = p->t;
+    const int32_t *restrict ends = p->ends;
+    const ptrdiff_t line = 64 / (ptrdiff_t)sizeof(real), low = ends[0], high = ends[p->count - 1];
+    for (ptrdiff_t k = 0; k < run->count; k++) {
+        const ptrdiff_t e = run->columns[k];
+        const real *restrict row = TYPED(row_of)(t, e);
+        if (run->given_up) {
+            if (k + GATHER_AHEAD < run->count) {
+                const real *ahead = TYPED(row_of)(t, run->columns[k + GATHER_AHEAD]);
+                for (ptrdiff_t j = low; j < high + line; j += line) PREFETCH(ahead + j);
+            }
+            for (ptrdiff_t i = 0; i < p->count; i++) {
+                p->rows[i][k] = row[ends[i]];
+                KEEP_SCALAR;
+            }
+        } else {
+            for (ptrdiff_t i = 0; i < p->count; i++) {
+                const ptrdiff_t b = ends[i];
+                p->rows[i][k] = e < b ? row[b] : e > b ? TYPED(row_of)(t, b)[e] : 0;
+            }
+        }
+    }
+    for (ptrdiff_t i = 0; i < p->count; i++) TYPED(take_all)(t, ends[i], run->columns, run->count, p->rows[i]);
+}
+
+#define UNITE_ROWS(formula, count, x, y, off, nx, part, sizes, to)                                                     \
     do {                                                                                                               \
-        const real *sizes_ = (const real *)(t)->sizes;                                                                 \
         _Pragma("GCC ivdep")                                                                                           \
-        for (ptrdiff_t j_ = (b) + 1; j_ < (t)->n; j_++) (to)[j_] = formula((x)[j_], (y)[j_], off, nx, part, sizes_[j_]); \
-        _Pragma("GCC ivdep")                                                                                           \
-        for (ptrdiff_t k_ = 0; k_ < (count); k_++) {                                                                   \
-            (left_to)[k_] = formula((left_x)[k_], (left_y)[k_], off, nx, part, sizes_[(earlier)[k_]]);                 \
-        }                                                                                                              \
+        for (ptrdiff_t j_ = 0; j_ < (count); j_++) (to)[j_] = formula((x)[j_], (y)[j_], off, nx, part, (sizes)[j_]);   \
     } while (0)
 
-/* The merges of a row's columns, in order. */
-#define CONDENSE_COLUMNS(formula, plan, begin, own_size, values)                                                       \
+/* One half of pair q of row i's own cluster. */
+static inline const real *TYPED(half_of)(TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t i, ptrdiff_t q,
+                                         int side) {
+    const condense_plan *plan = p->plan;
+    const int buffer = side ? plan->second_buffer[q] : plan->first_buffer[q];
+    const int32_t position = side ? plan->second[q] : plan->first[q];
+    if (buffer >= 0) return p->made[buffer];
+    if (run->columns && position == p->ends[i]) return p->rows[i];
+    return TYPED(distances_of)(p, run, position, p->halves[side]);
+}
+
+/* Row i's own cluster over a run of columns, by its pairs [own, stop). */
+static inline void TYPED(unite_rows)(TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t i, ptrdiff_t own,
+                                     ptrdiff_t stop) {
+    const condense_plan *plan = p->plan;
+    for (ptrdiff_t q = own; q < stop; q++) {
+        const real *x = TYPED(half_of)(p, run, i, q, 0), *y = TYPED(half_of)(p, run, i, q, 1);
+        const real off = ((const real *)plan->offs)[q], part = ((const real *)plan->parts)[q];
+        LW_DISPATCH(p->method, UNITE_ROWS, run->count, x, y, off, ((const real *)plan->first_sizes)[q], part,
+                    run->sizes, p->made[plan->out_buffer[q]])
+    }
+    memcpy(p->rows[i], p->made[0], (size_t)run->count * sizeof(real));
+}
+
+FC_INLINE real *TYPED(line_of)(const TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t k) {
+    return p->lines + (run->columns ? run->columns[k] : run->start + k) * PANEL_ROWS;
+}
+
+/* A run of columns, as the rows' own clusters see them, to their lines. */
+static inline void TYPED(fill_lines)(TYPED(panel) *p, const TYPED(column_run) *run) {
+    enum { L = VEC_LANES };
+    const real *from[PANEL_ROWS];
+    if (run->columns) TYPED(load_listed)(p, run);
+    for (ptrdiff_t i = 0; i < p->count; i++) {
+        const ptrdiff_t own = pairs_behind(p->plan, p->ends[i] - 1), stop = pairs_behind(p->plan, p->ends[i]);
+        from[i] = p->rows[i];
+        if (own < stop) {
+            TYPED(unite_rows)(p, run, i, own, stop);
+        } else if (!run->columns) {
+            from[i] = TYPED(distances_of)(p, run, p->ends[i], p->rows[i]);
+        }
+    }
+    for (ptrdiff_t i = p->count; i < PANEL_ROWS; i++) from[i] = from[0];
+    ptrdiff_t k = 0;
+    for (; k + L <= run->count; k += L) {
+        for (int g = 0; g < PANEL_ROWS; g += L) {
+            vec block[L];
+            for (int a = 0; a < L; a++) block[a] = VEC(load)(from[g + a] + k);
+            VEC(transpose)(block);
+            for (int l = 0; l < L; l++) VEC(store)(TYPED(line_of)(p, run, k + l) + g, block[l]);
+        }
+    }
+    for (; k < run->count; k++) {
+        real *line = TYPED(line_of)(p, run, k);
+        for (int i = 0; i < PANEL_ROWS; i++) line[i] = from[i][k];
+    }
+}
+
+/* Lines of listed columns. */
+static inline void TYPED(fill_listed)(TYPED(panel) *p, const int32_t *columns, ptrdiff_t count, int given_up) {
+    real sizes[PANEL_RUN];
+    for (ptrdiff_t k = 0; k < count; k += PANEL_RUN) {
+        const ptrdiff_t length = count - k < PANEL_RUN ? count - k : PANEL_RUN;
+        for (ptrdiff_t i = 0; i < length; i++) sizes[i] = ((const real *)p->t->sizes)[columns[k + i]];
+        const TYPED(column_run) run = {0, length, columns + k, given_up, sizes};
+        TYPED(fill_lines)(p, &run);
+    }
+}
+
+#define UNITE_COLUMNS(formula, plan, begin, own_sizes, lines)                                                          \
     do {                                                                                                               \
         const real *offs_ = (const real *)(plan)->offs, *first_sizes_ = (const real *)(plan)->first_sizes;             \
         const real *parts_ = (const real *)(plan)->parts;                                                              \
         for (ptrdiff_t q_ = begin; q_ < (plan)->n_pairs; q_++) {                                                       \
-            real *second_ = (values) + (plan)->second[q_];                                                             \
-            *second_ = formula((values)[(plan)->first[q_]], *second_, offs_[q_], first_sizes_[q_],                     \
-                               parts_[q_], own_size);                                                                  \
-            KEEP_SCALAR;                                                                                               \
+            const real *x_ = (lines) + (ptrdiff_t)(plan)->first[q_] * PANEL_ROWS;                                      \
+            real *y_ = (lines) + (ptrdiff_t)(plan)->second[q_] * PANEL_ROWS;                                           \
+            const real off_ = offs_[q_], size_ = first_sizes_[q_], part_ = parts_[q_];                                 \
+            const ptrdiff_t next_ = q_ + LINES_AHEAD < (plan)->n_pairs ? q_ + LINES_AHEAD : q_;                        \
+            __builtin_prefetch((lines) + (ptrdiff_t)(plan)->first[next_] * PANEL_ROWS);                                \
+            __builtin_prefetch((lines) + (ptrdiff_t)(plan)->second[next_] * PANEL_ROWS);                               \
+            _Pragma("GCC ivdep")                                                                                       \
+            for (int i_ = 0; i_ < PANEL_ROWS; i_++) y_[i_] = formula(x_[i_], y_[i_], off_, size_, part_, (own_sizes)[i_]); \
         }                                                                                                              \
     } while (0)
 
-/* What the new rows [start, stop) of a condensed triangle need from the rows above them of positions that are given up,
- * those of the pairs [begin, end): to[(row - start) * n_pairs + pair], where that position is to the left of the row.
- * The rows of a block read next to each other there: whole cache lines, while one row would take one value from each.
- * */
-static inline void TYPED(gather_earlier)(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
-                                         ptrdiff_t begin, ptrdiff_t end, void *to) {
-    const ptrdiff_t n = t->n, low = plan->source[start], high = plan->source[stop - 1], ld = plan->n_pairs;
-    const ptrdiff_t line = 64 / sizeof(real);
-    const real *values = (const real *)t->values;
-    const int32_t *restrict columns = plan->source + start;
-    for (ptrdiff_t pair = begin; pair < end; pair++) {
-        const ptrdiff_t e = plan->first[pair], ahead = pair + GATHER_AHEAD < end ? plan->first[pair + GATHER_AHEAD] : n;
-        if (ahead < low) {
-            const real *chunk = values + triangle_offset(n, ahead);
-            for (ptrdiff_t j = low; j < high + line; j += line) __builtin_prefetch(chunk + j);
+/* The columns that are left, as rows: out[i][v] for new column v of row i. */
+static inline void TYPED(write_rows)(const TYPED(panel) *p, real *const *out) {
+    enum { L = VEC_LANES };
+    const int32_t *restrict source = p->plan->source;
+    const ptrdiff_t n_new = p->plan->n_new;
+    ptrdiff_t v = p->row + 1;
+    for (; v < p->row + p->count; v++) {
+        for (ptrdiff_t i = 0; p->row + i < v; i++) out[i][v] = p->lines[source[v] * PANEL_ROWS + i];
+    }
+    if (p->count == PANEL_ROWS) {
+        for (; v + L <= n_new; v += L) {
+            for (int g = 0; g < PANEL_ROWS; g += L) {
+                vec block[L];
+                for (int l = 0; l < L; l++) block[l] = VEC(load)(p->lines + (ptrdiff_t)source[v + l] * PANEL_ROWS + g);
+                VEC(transpose)(block);
+                for (int a = 0; a < L; a++) VEC(store)(out[g + a] + v, block[a]);
+            }
         }
-        const real *restrict row = values + triangle_offset(n, e);
-        real *restrict out = (real *)to + pair;
-        ptrdiff_t r = 0;
-        while (r < stop - start && columns[r] <= e) r++;
-        for (; r < stop - start; r++) {
-            out[r * ld] = TYPED(taken)(t, row[columns[r]], e, columns[r]);
-            KEEP_SCALAR;
-        }
+    }
+    for (; v < n_new; v++) {
+        for (ptrdiff_t i = 0; i < p->count; i++) out[i][v] = p->lines[(ptrdiff_t)source[v] * PANEL_ROWS + i];
     }
 }
 
@@ -75,154 +248,63 @@ static inline void TYPED(keep_columns)(const condense_plan *plan, ptrdiff_t row,
     }
 }
 
-/* Collect the distances of the given-up positions of ranks [start, start + GIVEN_LANES) to those of higher ranks: rows
- * are read as they lie, and written as columns, a cache line of each. scratch: condense_scratch_bytes. */
-static inline void TYPED(collect_given_up)(const triangle *t, const condense_plan *plan, ptrdiff_t start,
-                                           void *scratch) {
-    const ptrdiff_t count = plan->n_pairs, lanes = count - start < GIVEN_LANES ? count - start : GIVEN_LANES;
-    const int32_t *restrict given = plan->given;
-    real *rows = (real *)scratch; /* by rank - start, GIVEN_LANES times */
-    const ptrdiff_t ld = count - start;
-    for (ptrdiff_t i = 0; i < lanes; i++) {
-        const real *row = (const real *)t->values + triangle_offset(t->n, given[start + i]);
-        real *restrict out = rows + i * ld - start;
-        for (ptrdiff_t rank = start + i + 1; rank < count; rank++) {
-            out[rank] = row[given[rank]];
-            KEEP_SCALAR;
-        }
-    }
-    for (ptrdiff_t rank = start + 1; rank < count; rank++) {
-        const ptrdiff_t before = rank - start < lanes ? rank - start : lanes;
-        real *restrict out = (real *)plan->given_up + given_up_offset(rank) + start;
-        for (ptrdiff_t i = 0; i < before; i++) out[i] = rows[i * ld + rank - start];
-    }
-}
-
-/* The distances of position a of a cluster whose row is at b to the `count` positions `earlier`, all to the left of b
- * and all given up, as a is. */
-static inline void TYPED(gather_left)(const triangle *t, const condense_plan *plan, ptrdiff_t a,
-                                      const int32_t *restrict earlier, ptrdiff_t count, real *restrict to) {
-    const real *values = (const real *)t->values, *row = values + triangle_offset(t->n, a);
-    const ptrdiff_t n = t->n;
-    if (plan->given_up) {
-        const real *before = (const real *)plan->given_up + given_up_offset(plan->rank[a]);
-        for (ptrdiff_t k = 0; k < count; k++) {
-            const ptrdiff_t e = earlier[k], least = e < a ? e : a, most = e < a ? a : e;
-            const real *place = e < a ? before + plan->rank[e] : row + e;
-            to[k] = TYPED(taken)(t, *place, least, most);
-            KEEP_SCALAR;
-        }
-        return;
-    }
-    for (ptrdiff_t k = 0; k < count; k++) {
-        const ptrdiff_t next = k + COLUMN_AHEAD < count ? earlier[k + COLUMN_AHEAD] : a;
-        if (next < a) PREFETCH(values + triangle_offset(n, next) + a);
-        const ptrdiff_t e = earlier[k], least = e < a ? e : a, most = e < a ? a : e;
-        to[k] = TYPED(taken)(t, values[triangle_offset(n, least) + most], least, most);
-        KEEP_SCALAR;
-    }
-}
-
-/* What a thread works in. */
-typedef struct {
-    real *right[CONDENSE_BUFFERS], *left[CONDENSE_BUFFERS]; /* distances of a row's own clusters while they merge */
-    real *leaf_right[2], *leaf_left[2];                     /* the same of single positions, where they are copied */
-    int32_t *earlier; /* positions to the left of the row that unite with one to its right: `count` */
-    real *known;      /* their distances to the row's own position */
-    ptrdiff_t count;
-} TYPED(workspace);
-
-/* `scratch` has CONDENSE_REALS rows. What is to the left takes as much as there is, and fits before what is to the
- * right: but not in buffer 0, the row to be, where it goes to its columns at last. */
-static inline TYPED(workspace) TYPED(lay_out)(ptrdiff_t n, void *scratch) {
-    real *rows = (real *)scratch;
-    TYPED(workspace) w;
-    for (int i = 0; i < CONDENSE_BUFFERS; i++, rows += n) w.right[i] = w.left[i] = rows;
-    w.left[0] = rows;
-    for (int i = 0; i < 2; i++) {
-        w.leaf_right[i] = rows + (1 + i) * n;
-        w.leaf_left[i] = rows + (3 + i) * n;
-    }
-    w.known = rows + 5 * n;
-    w.earlier = (int32_t *)(rows + 7 * n); /* vectors of what is known may end behind it */
-    w.count = 0;
-    return w;
-}
-
-/* What unites, of the pairs from `begin` on, with a column to the right of b, and lies to its left. */
-static inline void TYPED(find_earlier)(const condense_plan *plan, TYPED(workspace) *w, ptrdiff_t b, ptrdiff_t begin,
-                                       const real *restrict above) {
-    const int32_t *restrict first = plan->first;
-    ptrdiff_t q = begin, count = 0;
+/* What unites with a column to the right of new row `row`, and lies to its left, ascending, to `earlier`; how many. */
+static inline ptrdiff_t TYPED(find_earlier)(const condense_plan *plan, ptrdiff_t row, int32_t *earlier) {
+    const ptrdiff_t low = plan->source[row], stop = low - row; /* what is before it and not a new row is given up */
+    ptrdiff_t i = 0, count = 0;
 #ifdef VF_COMPRESSES
-    for (; q + VF_LANES <= plan->n_pairs; q += VF_LANES) {
+    for (; i + VF_LANES <= stop; i += VF_LANES) {
         uint8_t bits[2];
-        vi_less_bits(bits, first + q, (int32_t)b);
-        ptrdiff_t known = count;
-        for (ptrdiff_t part = 0; part < VF_LANES; part += VEC_LANES) {
-            known += VEC(store_bits)(w->known + known, VEC(load)(above + q + part), bits, part);
-        }
-        count += vi_store_bits(w->earlier + count, first + q, bits);
+        vi_less_bits(bits, plan->given_ends + i, (int32_t)low + 1);
+        bits[0] = (uint8_t)~bits[0];
+        bits[1] = (uint8_t)~bits[1];
+        count += vi_store_bits(earlier + count, plan->given + i, bits);
     }
 #endif
-    for (; q < plan->n_pairs; q++) {
-        w->earlier[count] = first[q];
-        w->known[count] = above[q];
-        count += first[q] < b;
+    for (; i < stop; i++) {
+        earlier[count] = plan->given[i];
+        count += plan->given_ends[i] > low;
     }
-    w->count = count;
+    return count;
 }
 
-/* One half of pair q of the cluster that ends at b: where its distances to the right, and to the left, are. */
-static inline void TYPED(half_of)(const triangle *t, const condense_plan *plan, const TYPED(workspace) *w, ptrdiff_t b,
-                                  ptrdiff_t q, int side, const real **right, const real **left) {
-    const int buffer = side ? plan->second_buffer[q] : plan->first_buffer[q];
-    if (buffer >= 0) {
-        *right = w->right[buffer];
-        *left = w->left[buffer];
+/* New rows [row, row + count), at most PANEL_ROWS, of a condensed triangle: the one at `row + i` to out + i * apart if
+ * that is not 0, else to its place in a triangle whose values are `out`. scratch: condense_scratch_bytes. */
+static inline void TYPED(condense_rows)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
+                                        ptrdiff_t count, void *scratch, void *out, ptrdiff_t apart) {
+    const ptrdiff_t n = t->n;
+    real *rows[PANEL_ROWS];
+    for (ptrdiff_t i = 0; i < count; i++) {
+        rows[i] = (real *)out + (apart ? i * apart - (row + i) - 1 : triangle_offset(plan->n_new, row + i));
+    }
+    if (plan->n_pairs == 0) {
+        for (ptrdiff_t i = 0; i < count; i++) {
+            const ptrdiff_t b = plan->source[row + i];
+            const real *values = TYPED(taken_run)(t, b, TYPED(row_of)(t, b), b + 1, n, (real *)scratch);
+            TYPED(keep_columns)(plan, row + i, values, rows[i]);
+        }
         return;
     }
-    const ptrdiff_t position = side ? plan->second[q] : plan->first[q];
-    const real *row = (const real *)t->values + triangle_offset(t->n, position);
-    TYPED(fetch_run)(row, b + 1, t->n);
-    *right = TYPED(taken_run)(t, position, row, b + 1, t->n, w->leaf_right[side]);
-    *left = w->known;
-    if (position != b) {
-        TYPED(gather_left)(t, plan, position, w->earlier, w->count, w->leaf_left[side]);
-        *left = w->leaf_left[side];
+    TYPED(panel) p;
+    p.t = t;
+    p.plan = plan;
+    p.method = method;
+    p.row = row;
+    p.count = count;
+    p.ends = plan->source + row;
+    p.lines = (real *)scratch;
+    p.earlier = (int32_t *)(p.lines + n * PANEL_ROWS);
+    const ptrdiff_t low = p.ends[0], high = p.ends[count - 1], begin = pairs_behind(plan, low);
+    TYPED(fill_listed)(&p, p.earlier, TYPED(find_earlier)(plan, row, p.earlier), 1);
+    for (ptrdiff_t j = low + 1; j <= high; j++) p.earlier[j - low - 1] = (int32_t)j;
+    TYPED(fill_listed)(&p, p.earlier, high - low, 0);
+    for (ptrdiff_t j = high + 1; j < n; j += PANEL_RUN) {
+        const TYPED(column_run) run = {j, n - j < PANEL_RUN ? n - j : PANEL_RUN, NULL, 0, (const real *)t->sizes + j};
+        TYPED(fill_lines)(&p, &run);
     }
+    real own_sizes[PANEL_ROWS];
+    for (int i = 0; i < PANEL_ROWS; i++) own_sizes[i] = ((const real *)plan->sizes)[row + (i < count ? i : 0)];
+    LW_DISPATCH(method, UNITE_COLUMNS, plan, begin, own_sizes, p.lines)
+    TYPED(write_rows)(&p, rows);
 }
-
-/* New row `row` of a condensed triangle, from the old one, to out[0..n_new - 1 - row). `above`: this row's part of what
- * gather_earlier has found, by pair. scratch: condense_scratch_bytes.
- *
- * First the row's own cluster is made of the positions it unites, over all old columns to its right, and over those to
- * its left that will unite with one to its right; then these columns unite, each into the last of its cluster.
- */
-static inline void TYPED(condense_row)(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
-                                       const void *above, void *scratch, void *out_row) {
-    const ptrdiff_t n = t->n, b = plan->source[row], begin = pairs_behind(plan, b), own = pairs_behind(plan, b - 1);
-    const real *first_sizes = (const real *)plan->first_sizes, *parts = (const real *)plan->parts;
-    TYPED(workspace) w = TYPED(lay_out)(n, scratch);
-    TYPED(find_earlier)(plan, &w, b, begin, (const real *)above);
-    real *values = w.right[0];
-    const real *left = w.known;
-    for (ptrdiff_t q = own; q < begin; q++) {
-        const real *right_x, *left_x, *right_y, *left_y, off = ((const real *)plan->offs)[q];
-        TYPED(half_of)(t, plan, &w, b, q, 0, &right_x, &left_x);
-        TYPED(half_of)(t, plan, &w, b, q, 1, &right_y, &left_y);
-        const int to = plan->out_buffer[q];
-        LW_DISPATCH(method, CONDENSE_OWN, t, b, right_x, right_y, off, first_sizes[q], parts[q], w.right[to],
-                    w.count, w.earlier, left_x, left_y, w.left[to])
-        left = w.left[to];
-    }
-    if (own == begin) {
-        const real *row_b = (const real *)t->values + triangle_offset(n, b);
-        const real *only = TYPED(taken_run)(t, b, row_b, b + 1, n, values + b + 1);
-        if (only != values) memcpy(values + b + 1, only + b + 1, (size_t)(n - b - 1) * sizeof(real));
-    }
-    for (ptrdiff_t k = 0; k < w.count; k++) values[w.earlier[k]] = left[k];
-    const real own_size = ((const real *)plan->sizes)[row];
-    LW_DISPATCH(method, CONDENSE_COLUMNS, plan, begin, own_size, values)
-    TYPED(keep_columns)(plan, row, values, (real *)out_row - row - 1);
-}
+#undef PANEL_ROWS

@@ -56,6 +56,21 @@ static double distance_between(const merging *g, const triangle *t, lw_method me
                     g->heights[merge], g->sizes[a], g->sizes[b], g->sizes[y]);
 }
 
+/* Ask for what distance_between would read: scattered, but of known places, that can be waited for all at once. */
+static void prefetch_between(const merging *g, const triangle *t, int32_t x, int32_t y) {
+    if (x < y) {
+        const int32_t later = y;
+        y = x;
+        x = later;
+    }
+    if (x < g->n) {
+        if (x != y) triangle_prefetch(t, y, x);
+        return;
+    }
+    prefetch_between(g, t, g->first_node[x - g->n], y);
+    prefetch_between(g, t, g->second_node[x - g->n], y);
+}
+
 /* Buffers for a cluster of two halves: the more demanding one comes first, the other beside its result. */
 static inline int buffers_of_both(const merging *g, int32_t a, int32_t b) {
     const int needs_a = g->buffers[a], needs_b = g->buffers[b];
@@ -115,6 +130,20 @@ static void plan_cluster(const merging *g, const triangle *t, lw_method method, 
     triangle_set_real(t, plan->first_sizes, q, size_a);
 }
 
+/* What all pairs give up, in the order of positions. */
+static inline void sort_given_up(const merging *g, condense_plan *plan) {
+    int32_t *ends = plan->given_ends; /* by position, before it is by order */
+    for (ptrdiff_t x = 0; x < g->n; x++) ends[x] = NODE_NONE;
+    for (ptrdiff_t q = 0; q < plan->n_pairs; q++) ends[plan->first[q]] = plan->final[q];
+    ptrdiff_t count = 0;
+    for (ptrdiff_t x = 0; x < g->n; x++) {
+        const int32_t end = ends[x];
+        plan->given[count] = (int32_t)x;
+        ends[count] = end;
+        count += end != NODE_NONE;
+    }
+}
+
 /* Plan to carry all merges out. */
 static inline void plan_merges(const merging *g, const triangle *t, lw_method method, condense_plan *plan) {
     memset(plan->kept, 0, (size_t)g->n / 8 + 1);
@@ -127,6 +156,7 @@ static inline void plan_merges(const merging *g, const triangle *t, lw_method me
         plan->source[plan->n_new] = (int32_t)x;
         triangle_set_real(t, plan->sizes, plan->n_new++, g->sizes[node]);
     }
+    sort_given_up(g, plan);
 }
 
 #endif

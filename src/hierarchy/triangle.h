@@ -52,15 +52,13 @@ typedef struct {
     void *first_sizes, *parts; /* of the first; and what the formula takes of the second */
     int8_t *first_buffer, *second_buffer; /* where a row's own halves are while they merge; -1: in the triangle */
     int8_t *out_buffer;
-    /* The distances between positions that are given up, or NULL: collected beforehand where there is memory. */
-    void *given_up;
-    int32_t *given, *rank; /* these positions, ascending; by position, how many are before it */
+    int32_t *given, *given_ends; /* positions that are given up, ascending, and the ends of their clusters */
 } condense_plan;
 
 /* A row's own clusters merge in buffers, of which a tree of them needs no more if it is not too even and large. */
-enum { CONDENSE_BUFFERS = 5, CONDENSE_REALS = CONDENSE_BUFFERS + 9 };
+enum { CONDENSE_BUFFERS = 5 };
 
-enum { GIVEN_LANES = 16 }; /* given-up positions collected at a time */
+enum { PANEL_MOST_ROWS = 16, PANEL_RUN = 512 }; /* new rows, and old columns, at a time (benchmarks/bench_hierarchy.py) */
 
 /* What values are between, and whether all are finite, as one thread has seen. */
 typedef struct {
@@ -90,12 +88,6 @@ typedef struct {
     int32_t *columns;      /* capacity */
     int32_t *begin, *counts; /* n: by row */
 } near_pairs;
-
-/* Where the distances of the given-up position of that rank to those before it begin: whole cache lines for each. */
-FC_INLINE ptrdiff_t given_up_offset(ptrdiff_t rank) {
-    const ptrdiff_t q = rank / GIVEN_LANES;
-    return GIVEN_LANES * (GIVEN_LANES * (q * (q - 1) / 2) + (rank - GIVEN_LANES * q) * q + rank);
-}
 
 /* What one thread found in one run of positions: the least distance, the first position that has it (-1: none). */
 typedef struct {
@@ -129,7 +121,7 @@ static inline ptrdiff_t pairs_behind(const condense_plan *plan, ptrdiff_t b) {
 #define PREFETCH(place) __builtin_prefetch(place, 0, 2)
 
 /* How many rows ahead (benchmarks/bench_hierarchy.py). */
-enum { COLUMN_AHEAD = 40, GATHER_AHEAD = 8 };
+enum { COLUMN_AHEAD = 40, GATHER_AHEAD = 16, LINES_AHEAD = 8 };
 enum { NEAREST_LANES = 16, NEAREST_RUN = 512 };
 enum { NEAREST_UNKNOWN = -1, NEAREST_NONE = -2 };
 
@@ -231,19 +223,13 @@ static inline void join_lists(const triangle *t, const nearby *lists, ptrdiff_t 
     TRIANGLE_DISPATCH(t->is_double, join_lists, t, lists, parts);
 }
 
-static inline void gather_earlier(const triangle *t, const condense_plan *plan, ptrdiff_t start, ptrdiff_t stop,
-                                  ptrdiff_t begin, ptrdiff_t end, void *to) {
-    TRIANGLE_DISPATCH(t->is_double, gather_earlier, t, plan, start, stop, begin, end, to);
+static inline void condense_rows(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
+                                 ptrdiff_t count, void *scratch, void *out, ptrdiff_t apart) {
+    TRIANGLE_DISPATCH(t->is_double, condense_rows, t, plan, method, row, count, scratch, out, apart);
 }
 
-static inline void condense_row(const triangle *t, const condense_plan *plan, lw_method method, ptrdiff_t row,
-                                const void *above, void *scratch, void *out) {
-    TRIANGLE_DISPATCH(t->is_double, condense_row, t, plan, method, row, above, scratch, out);
-}
-
-static inline void collect_given_up(const triangle *t, const condense_plan *plan, ptrdiff_t start, void *scratch) {
-    TRIANGLE_DISPATCH(t->is_double, collect_given_up, t, plan, start, scratch);
-}
+/* How many new rows condense_rows makes at a time. */
+static inline ptrdiff_t panel_rows(const triangle *t) { return 64 / (t->is_double ? 8 : 4); }
 
 static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
     return TRIANGLE_DISPATCH(t->is_double, scan_run, t, x, start, stop);
@@ -266,9 +252,9 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
     TRIANGLE_DISPATCH(is_double, extremes, values, start, stop, least, greatest);
 }
 
-/* Bytes of a thread's scratch, for all that takes one. */
+/* Bytes of a thread's scratch, for all that takes one: of a panel, for every column a cache line and its number. */
 static inline size_t condense_scratch_bytes(ptrdiff_t n) {
-    return (size_t)n * (CONDENSE_REALS > GIVEN_LANES ? CONDENSE_REALS : GIVEN_LANES) * sizeof(double);
+    return (size_t)n * (64 + sizeof(int32_t));
 }
 
 #endif
