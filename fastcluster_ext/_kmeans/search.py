@@ -25,7 +25,9 @@ _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
-_BOX_MOST_COLUMNS = 8  # of these, for a few centers only: with more, balls do better on clusters
+_BOX_MOST_COLUMNS = 8  # of these, for a few centers, and for many if there are so many points for each
+_BOX_MANY_CENTERS = 128
+_BOX_LEAST_POINTS_A_CENTER = 700
 _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
@@ -97,7 +99,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
     if p == _BOX_MOST_COLUMNS and k > _BOX_FEW_CENTERS:
-        return False
+        return k >= _BOX_MANY_CENTERS and n >= _BOX_LEAST_POINTS_A_CENTER * k
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):

@@ -66,10 +66,11 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 
-# What bounds may lose, in iterations of PlainSearch; how much of it counts in one, which something else may have held up;
-# and what of their savings counts against it.
+# What bounds may lose, in iterations of PlainSearch; how much of it counts in one where only such a share of the pairs is
+# wanted, so that something else may have held it up; and what of their savings counts against it.
 cdef double GROUP_LOSS = 0.5
 cdef double GROUP_LOSS_AT_ONCE = 0.4
+cdef double GROUP_FEW = 0.2
 cdef double GROUP_SAVED = 2
 
 
@@ -102,6 +103,7 @@ cdef class GroupSearch(PlainSearch):
         int pause, next_pause
         double plain_seconds  # of the quickest iteration of PlainSearch so far
         double lost_seconds   # by keeping bounds, beside it
+        double wanted_share   # of the pairs, when bounds were last kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
         self.group_memory = NULL
@@ -196,7 +198,9 @@ cdef class GroupSearch(PlainSearch):
 
     cdef void _judge(self, double taken) noexcept:
         """Give bounds up when they have lost some time: what they save depends on the machine as well."""
-        cdef double lost = min(taken - self.plain_seconds, GROUP_LOSS_AT_ONCE * self.plain_seconds)
+        cdef double lost = taken - self.plain_seconds
+        if self.wanted_share < GROUP_FEW:
+            lost = min(lost, GROUP_LOSS_AT_ONCE * self.plain_seconds)
         self.lost_seconds = max(self.lost_seconds + lost, -GROUP_SAVED * self.plain_seconds)
         if self.lost_seconds > GROUP_LOSS * self.plain_seconds and self.kept == BOUNDS_KEPT:
             self.kept = BOUNDS_NONE
@@ -231,7 +235,7 @@ cdef class GroupSearch(PlainSearch):
         group_table_fill(&self.groups)
         self._give_way(centers, GROUP_ROWS)
         count = self._sort(chunk_count(n, GROUP_ROWS))
-        wanted = self._wanted(n)
+        wanted = self.wanted_share = self._wanted(n)
         if wanted > GROUP_BEGIN:
             self._run(STAGE_BEGIN, n, GROUP_ROWS)
         else:
