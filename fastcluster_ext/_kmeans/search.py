@@ -21,7 +21,7 @@ _BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 1280, 4: 2560}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 320, 4: 2560}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
@@ -104,6 +104,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
         return True
+    if k <= _BOX_FEW_CENTERS and n >= _BOX_SOME_POINTS and _BOX_NARROWEST <= p < _BOX_MOST_COLUMNS:
+        return True
     if k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS:
         return True
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
@@ -116,7 +118,7 @@ def _boxes_need_clusters(points: Array, k: int) -> bool:
     """Return whether boxes, where they pay, do so for clustered points only."""
     n, p = points.shape
     if p < _BOX_WIDE:
-        return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEWEST_CENTERS and n < _BOX_MANY_POINTS)
+        return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_MANY_POINTS)
     return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
 
 

@@ -69,6 +69,7 @@ cdef enum:
     BOX_FEW_CENTERS = 32    # up to which labels, which go to scattered places here, are found quicker in the rows' order
     BOX_TASKS = 64          # at most: subtrees that are the units of work and of partial sums
     BOX_LEAST_TASKS = 4
+    BOX_LEAST_ROWS = 1024   # in one: some microseconds, long beside the time to hand it to a thread
     BOX_ROWS_A_CENTER = 8   # at least in one: partial sums are then small beside the rows
 
 
@@ -99,7 +100,7 @@ cdef class BoxSearch(PlainSearch):
             depth += 1
         self.tree.p, self.tree.depth = p, depth
         self._sort()
-        most = max(<ptrdiff_t>BOX_LEAST_TASKS, min(<ptrdiff_t>BOX_TASKS, n // (BOX_ROWS_A_CENTER * k)))
+        most = max(<ptrdiff_t>BOX_LEAST_TASKS, min(<ptrdiff_t>BOX_TASKS, n // max(BOX_LEAST_ROWS, BOX_ROWS_A_CENTER * k)))
         self.tasks = 1
         while 2 * self.tasks <= min(most, 1 << depth):
             self.tasks *= 2
@@ -217,14 +218,17 @@ cdef class BoxSearch(PlainSearch):
         cdef box_worker worker
         cdef box_visit visit
         cdef double* partial = <double*>(self.box_partials + slot * self.partial_size)
-        memset(partial, 0, self.partial_size)
+        cdef char* scratch = self.scratch + thread * self.scratch_size
         box_worker_place(&worker, self.k, self.p, self.tree.depth, self.workers + thread * self.worker_size)
         visit.centers, visit.k, visit.labels = centers, self.k, labels
-        visit.sums = partial if labels == NULL else NULL
-        visit.costs = partial
+        visit.sums, visit.costs = NULL, partial
+        if labels == NULL:
+            visit.sums = sums_begin(lloyd_sums(scratch, self.k, self.p), partial, self.k, self.p)
+        else:
+            memset(partial, 0, self.partial_size)
         box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.all)
         if labels == NULL:
-            sums_fold(partial, self.k, self.p)
+            sums_fold(visit.sums, partial, self.k, self.p)
 
     cdef int _visit_all(self, const double[:, ::1] centers, int32_t* labels, double* totals, ptrdiff_t size) except -1:
         cdef ptrdiff_t first, task, last

@@ -21,7 +21,7 @@ cdef extern from "kmeans/sums.h" nogil:
     ptrdiff_t sums_copies(ptrdiff_t k) noexcept
     void sums_add(const matrix* points, ptrdiff_t start, ptrdiff_t count, const double* weights, const int32_t* labels,
                   double* sums, ptrdiff_t k) noexcept
-    void sums_fold(double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
+    void sums_fold(const double* copies, double* to, ptrdiff_t k, ptrdiff_t p) noexcept
 
 
 cdef extern from "common/chunks.h" nogil:
@@ -86,4 +86,4 @@ cdef void sum_chunk(const matrix* points, const double* weights, const int32_t* 
     if weights != NULL:
         weights = weights + start
     sums_add(points, start, stop - start, weights, labels + start, sums, k)
-    sums_fold(sums, k, points.n_columns)
+    sums_fold(sums, sums, k, points.n_columns)

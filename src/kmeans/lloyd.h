@@ -5,25 +5,29 @@
 #include "common/argmin.h"
 #include "sums.h"
 
-/* Scratch of one thread, in bytes. */
+/* Scratch of one thread, in bytes: for argmin_tile, the labels of a tile, and sums. */
 static inline size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
-    return argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t);
+    return argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t) + sums_scratch_bytes(k, p);
 }
 
-/* Assignment and partial sums in one pass: rows [start, stop) to `sums` (zeroed here). kept: the labels of all rows, or
- * NULL. */
+static inline double *lloyd_sums(void *scratch, ptrdiff_t k, ptrdiff_t p) {
+    return (double *)((char *)scratch + argmin_scratch_bytes(k, p) + ARGMIN_TILE * sizeof(int32_t));
+}
+
+/* Assignment and partial sums in one pass: rows [start, stop) to `sums`, k x sums_stride(p). kept: the labels of all
+ * rows, or NULL. */
 static inline void lloyd_chunk(const centers_table *table, const matrix *points, const double *weights,
                                ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums, int32_t *kept) {
     const ptrdiff_t k = table->k, p = table->p;
     int32_t *labels = (int32_t *)((char *)scratch + argmin_scratch_bytes(table->k, p));
-    memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
+    double *own = sums_begin(lloyd_sums(scratch, k, p), sums, k, p);
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
         argmin_tile(table, points, at, count, scratch, labels);
-        sums_add(points, at, count, weights ? weights + at : NULL, labels, sums, k);
+        sums_add(points, at, count, weights ? weights + at : NULL, labels, own, k);
         if (kept) memcpy(kept + at, labels, (size_t)count * sizeof(int32_t));
     }
-    sums_fold(sums, k, p);
+    sums_fold(own, sums, k, p);
 }
 
 /* Labels of rows [start, stop), and what each cluster costs: `costs` is k x COST_STRIDE (zeroed here). */
@@ -41,16 +45,16 @@ static inline void evaluate_chunk(const centers_table *table, const matrix *poin
     }
 }
 
-/* Sums of rows [start, stop) by their labels to `sums` (zeroed here), as lloyd_chunk adds them. */
+/* Sums of rows [start, stop) by their labels to `sums`, as lloyd_chunk adds them. */
 static inline void labeled_sums_chunk(const matrix *points, const double *weights, const int32_t *labels, ptrdiff_t k,
-                                      ptrdiff_t start, ptrdiff_t stop, double *sums) {
+                                      ptrdiff_t start, ptrdiff_t stop, void *scratch, double *sums) {
     const ptrdiff_t p = points->n_columns;
-    memset(sums, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
+    double *own = sums_begin(lloyd_sums(scratch, k, p), sums, k, p);
     for (ptrdiff_t at = start; at < stop; at += ARGMIN_TILE) {
         const ptrdiff_t count = stop - at < ARGMIN_TILE ? stop - at : ARGMIN_TILE;
-        sums_add(points, at, count, weights ? weights + at : NULL, labels + at, sums, k);
+        sums_add(points, at, count, weights ? weights + at : NULL, labels + at, own, k);
     }
-    sums_fold(sums, k, p);
+    sums_fold(own, sums, k, p);
 }
 
 /* What rows [start, stop) cost with their labels, as evaluate_chunk adds it up: `costs` is k x COST_STRIDE. */

@@ -34,18 +34,19 @@ cdef extern from "kmeans/sums.h" nogil:
     enum:
         COST_STRIDE
     ptrdiff_t sums_stride(ptrdiff_t p) noexcept
-    ptrdiff_t sums_copies(ptrdiff_t k) noexcept
-    void sums_fold(double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
+    void sums_fold(const double* copies, double* to, ptrdiff_t k, ptrdiff_t p) noexcept
+    double* sums_begin(double* scratch, double* sums, ptrdiff_t k, ptrdiff_t p) noexcept
 
 
 cdef extern from "kmeans/lloyd.h" nogil:
     size_t lloyd_scratch_bytes(ptrdiff_t k, ptrdiff_t p) noexcept
+    double* lloyd_sums(void* scratch, ptrdiff_t k, ptrdiff_t p) noexcept
     void lloyd_chunk(const centers_table* table, const matrix* points, const double* weights, ptrdiff_t start,
                      ptrdiff_t stop, void* scratch, double* sums, int32_t* kept) noexcept
     void evaluate_chunk(const centers_table* table, const matrix* points, const double* weights, const double* centers,
                         ptrdiff_t start, ptrdiff_t stop, void* scratch, double* costs, int32_t* labels) noexcept
     void labeled_sums_chunk(const matrix* points, const double* weights, const int32_t* labels, ptrdiff_t k,
-                            ptrdiff_t start, ptrdiff_t stop, double* sums) noexcept
+                            ptrdiff_t start, ptrdiff_t stop, void* scratch, double* sums) noexcept
     void labeled_costs_chunk(const matrix* points, const double* weights, const int32_t* labels, const double* centers,
                              ptrdiff_t k, ptrdiff_t start, ptrdiff_t stop, double* costs) noexcept
     void own_distances_chunk(const matrix* points, const double* centers, const int32_t* labels, ptrdiff_t start,
@@ -98,8 +99,7 @@ cdef class PlainSearch:
         # A thread more takes some microseconds to wake up, and far longer on a busy machine.
         cdef double worth = self.points.n_rows * (work + 4) / WORK_A_THREAD
         self.n_threads = n_threads = <int>max(1, min(n_threads, self.chunks, worth))
-        cdef size_t sums = sums_copies(k) * k * sums_stride(self.p) * sizeof(double)
-        self.partial_size = padded(max(sums, <size_t>(k * COST_STRIDE * sizeof(double))))
+        self.partial_size = padded(k * max(sums_stride(self.p), <ptrdiff_t>COST_STRIDE) * sizeof(double))
         self.chunks_a_slice = min(self.chunks, slice_chunks(work, self.rows, self.partial_size, n_threads))
         self.scratch_size = padded(lloyd_scratch_bytes(self.k, self.p))
         cdef size_t table_size = padded(centers_table_bytes(k, self.p))
@@ -164,6 +164,7 @@ cdef class PlainSearch:
                 for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
                     labeled_sums_chunk(&self.points, self.weights, &labels[0], self.k, chunk * self.rows,
                                        min((chunk + 1) * self.rows, self.points.n_rows),
+                                       self.scratch + threadid() * self.scratch_size,
                                        <double*>(self.partials + (chunk - first) * self.partial_size))
                 for chunk in range(first, last):
                     add_to(<double*>(self.partials + (chunk - first) * self.partial_size), size, &totals[0])

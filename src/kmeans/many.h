@@ -44,7 +44,7 @@ static inline size_t many_scratch_place(many_scratch *scratch, ptrdiff_t n, ptrd
                                         char *memory) {
     const size_t item = sizeof(double);
     const size_t sizes[] = {
-        (size_t)(sums_copies(k) * k * sums_stride(p)) * item, (size_t)(k * p) * item, (size_t)n * item,
+        (size_t)(k * sums_stride(p)) * item, (size_t)(k * p) * item, (size_t)n * item,
         (size_t)(4 * p + 4) * item, (size_t)(trials * p) * item, (size_t)trials * item, seeding_scratch_bytes(p),
         (size_t)trials * sizeof(int32_t), lloyd_scratch_bytes(k, p), centers_table_bytes(k, p),
     };
