@@ -65,7 +65,10 @@ _BALL_MOST_BYTES = 2**31  # of the copy of the points
 # Share of the pairs of a point and a center that balls may leave; boxes leave fewer than the plain search.
 _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
-_BALL_MOST_PAIRS_OF_FEW = 0.75  # centers, up to _BOX_FEWEST_CENTERS: of points without clusters they leave all
+# The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
+# columns; else seven tenths at least.
+_BALL_MOST_PAIRS_OF_FEW = 0.75
+_BALL_MOST_PAIRS_OF_SOME = 0.6
 
 
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
@@ -80,7 +83,8 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     # Without balls this is the plain search itself.
     otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
     if kind is kernel.BoxSearch and _boxes_need_clusters(points, k):
-        most_pairs = _BALL_MOST_PAIRS_OF_FEW if k <= _BOX_FEWEST_CENTERS else _BALL_MOST_PAIRS
+        few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
+        most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
         return kernel.TrialSearch(points, weights, k, threads, otherwise, most_pairs=most_pairs)
     if _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
         return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)

@@ -2,9 +2,14 @@
 
 cdef enum:
     TRIAL_SHARE = 50       # one row of so many is in the sample, which then takes less time than an iteration,
-    TRIAL_ROWS = 96        # but not fewer a center, about,
+    TRIAL_ROWS = 64        # but not fewer a center, about,
     TRIAL_MOST_ROWS = 256  # nor more
     TRIAL_LABELS = 3       # of which balls are made: one may be that of a single row
+    TRIAL_FEW_CENTERS = 8  # up to which the first ones tell little, as some clusters have none and some have two
+
+
+# Share of the pairs that the first centers leave where there is no hope.
+cdef double TRIAL_ALL_PAIRS = 0.9
 
 
 @cython.final
@@ -46,7 +51,9 @@ cdef class TrialSearch(PlainSearch):
             self.other = self.otherwise()
             self.sample = self.sample_points = None
         elif self.iteration > 1 and self.sample._hopeless(left):
-            self.next_trial = 0  # what the first centers tell depends on chance
+            self.next_trial = 0
+        elif self.k > TRIAL_FEW_CENTERS and left > TRIAL_ALL_PAIRS * self.k:
+            self.next_trial = 0
         return 0
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
