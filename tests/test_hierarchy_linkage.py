@@ -73,6 +73,24 @@ def test_equals_scipy(n, kind, method):
     np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-11)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("first", [30, 500, 1150])
+def test_every_size(first, method):
+    """Rows are made some at a time, and columns some at a time: what is left over at the end comes in all sizes."""
+    for n in range(first, first + (18 if first < 1000 else 6)):
+        points = clouds("even", n)
+        distances = scipy_distance.pdist(points)
+        Z = linkage(distances, method)
+        expected = scipy_hierarchy.linkage(distances, method)
+        np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+        np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-11)
+        weights = np.random.default_rng(n).integers(1, 4, n).astype(float)
+        Z = linkage(distances, method, weights=weights)
+        in_place = linkage(distances, method, weights=weights, preserve_input=False, n_threads=3)
+        np.testing.assert_allclose(in_place, Z, rtol=1e-11)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("spread", [0.0, 0.01])
 @pytest.mark.parametrize("order", ["nested", "shuffled"])

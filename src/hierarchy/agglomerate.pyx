@@ -226,7 +226,8 @@ cdef extern from "hierarchy/closest.h" nogil:
 
 # Tuning, by benchmarks/bench_hierarchy.py.
 cdef enum:
-    BLOCK_ROWS = 64  # rows between two barriers, for two threads
+    BLOCK_ROWS = 64  # rows between two barriers
+    BLOCK_PANELS = 2  # of them for each thread, at least, that are condensed
     BLOCK_VALUES = 32768  # and so many more, where rows are short, that a barrier does not show
     IN_CACHE = 1024  # clusters that the generic algorithm takes over at once
     SERIAL = 512  # triangles of fewer positions are worked on by one thread
@@ -523,11 +524,21 @@ cdef void _settle_chunk(void* context, ptrdiff_t chunk, int thread) noexcept nog
     _settle_row(w, &w.new, row, _stage_place(w, row), _place(w, &w.new, row), thread)
 
 
-cdef void _condense_block(agglomeration* w) noexcept nogil:
-    cdef ptrdiff_t last = w.plan.source[w.stop - 1], rows = panel_rows(&w.t)
-    cdef int threads = _threads(w, w.new.n)
+cdef bint _is_read(agglomeration* w) noexcept nogil:
+    """Whether the block's place is read while it is made."""
+    cdef ptrdiff_t last = w.plan.source[w.stop - 1]
     cdef char* read_end = <char*>w.t.values + (triangle_offset(w.t.n, last) + w.t.n) * w.item
-    w.staged = (w.filled or w.in_place) and _place(w, &w.new, w.start) < read_end
+    return (w.filled or w.in_place) and _place(w, &w.new, w.start) < read_end
+
+
+cdef void _condense_block(agglomeration* w) noexcept nogil:
+    cdef ptrdiff_t rows = panel_rows(&w.t)
+    cdef int threads = _threads(w, w.new.n)
+    w.start = max(<ptrdiff_t>0, w.stop - max(_block_rows(w, w.t.n), BLOCK_PANELS * w.n_threads * rows))
+    w.staged = _is_read(w)
+    if w.staged:
+        w.start = max(<ptrdiff_t>0, w.stop - _block_rows(w, w.t.n))
+        w.staged = _is_read(w)
     team_for(&w.threads, threads, (w.stop - w.start + rows - 1) // rows, _condense_chunk, w)
     if w.staged:
         team_for(&w.threads, threads, w.stop - w.start, _settle_chunk, w)
@@ -536,17 +547,15 @@ cdef void _condense_block(agglomeration* w) noexcept nogil:
 cdef int _condense(agglomeration* w) noexcept nogil:
     """Carry the plan out: from the last row to the first, each to its old place or behind it; the rows before it, which
     later steps still read, stay as they are."""
-    cdef ptrdiff_t n = w.plan.n_new, rows, row
+    cdef ptrdiff_t n = w.plan.n_new, row
     cdef void* sizes
     w.new = w.t
     w.new.n, w.new.scale = n, 0
     if n >= 2:
         w.new.values = w.end - n * (n - 1) // 2 * w.item
-        rows = _block_rows(w, w.t.n)
         _begin_lists(w, &w.new)
         w.stop = n
         while w.stop > 0:
-            w.start = max(<ptrdiff_t>0, w.stop - rows)
             _condense_block(w)
             _end_block(w, &w.new)
             w.stop = w.start

@@ -210,7 +210,7 @@ static inline void TYPED(write_rows)(const TYPED(panel) *p, real *const *out) {
     const ptrdiff_t n_new = p->plan->n_new;
     ptrdiff_t v = p->row + 1;
     for (; v < p->row + p->count; v++) {
-        for (ptrdiff_t i = 0; p->row + i < v; i++) out[i][v] = p->lines[source[v] * PANEL_ROWS + i];
+        for (ptrdiff_t i = 0; p->row + i < v; i++) out[i][v] = p->lines[(ptrdiff_t)source[v] * PANEL_ROWS + i];
     }
     if (p->count == PANEL_ROWS) {
         for (; v + L <= n_new; v += L) {
