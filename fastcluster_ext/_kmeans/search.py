@@ -92,9 +92,12 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
-# columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512. Which search is best also depends on the data: at
-# 200k x 6, k = 64, balls make clustered points twice as fast as boxes do, uniform ones no faster. Where the two
-# disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the sizes that lose more.
+# columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512 that share a cache. Which search is best also
+# depends on the data: at 200k x 6, k = 64, balls make clustered points twice as fast as boxes do, uniform ones no
+# faster. Where the two disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the
+# sizes that lose more. Where the cores share none, and a cache line takes 170 ns from one to the other instead of 25,
+# all that is done in short turns takes longer: there, trials of 20 thousand points and some of their boxes lose up to
+# a fifth.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
