@@ -12,7 +12,7 @@
 typedef struct {
     ptrdiff_t start, count; /* at most PANEL_RUN */
     const int32_t *columns;
-    int given_up;      /* all of `columns` are, and lie to the left of all rows of the panel */
+    int to_left;       /* whether `columns` all lie to the left of the panel's rows */
     const real *sizes; /* of their clusters */
 } TYPED(column_run);
 
@@ -23,8 +23,6 @@ typedef struct {
     ptrdiff_t row, count; /* new rows [row, row + count) */
     const int32_t *ends;  /* the old positions that these rows' clusters end at */
     real *lines;          /* by old column */
-    int32_t *earlier;     /* columns to the left of all rows that unite with one to the right of the first: n_earlier */
-    ptrdiff_t n_earlier;
     /* For a run of columns. */
     real rows[PANEL_ROWS][PANEL_RUN + 64 / sizeof(real)]; /* not a power of two apart */
     real made[CONDENSE_BUFFERS][PANEL_RUN]; /* of a row's own clusters while they merge; at last, in the first, its own */
@@ -93,7 +91,7 @@ static inline void TYPED(load_listed)(TYPED(panel) *p, const TYPED(column_run) *
     for (ptrdiff_t k = 0; k < run->count; k++) {
         const ptrdiff_t e = run->columns[k];
         const real *restrict row = TYPED(row_of)(t, e);
-        if (run->given_up) {
+        if (run->to_left) {
             if (k + GATHER_AHEAD < run->count) {
                 const real *ahead = TYPED(row_of)(t, run->columns[k + GATHER_AHEAD]);
                 for (ptrdiff_t j = low; j < high + line; j += line) PREFETCH(ahead + j);
@@ -177,12 +175,12 @@ static inline void TYPED(fill_lines)(TYPED(panel) *p, const TYPED(column_run) *r
 }
 
 /* Lines of listed columns. */
-static inline void TYPED(fill_listed)(TYPED(panel) *p, const int32_t *columns, ptrdiff_t count, int given_up) {
+static inline void TYPED(fill_listed)(TYPED(panel) *p, const int32_t *columns, ptrdiff_t count, int to_left) {
     real sizes[PANEL_RUN];
     for (ptrdiff_t k = 0; k < count; k += PANEL_RUN) {
         const ptrdiff_t length = count - k < PANEL_RUN ? count - k : PANEL_RUN;
         for (ptrdiff_t i = 0; i < length; i++) sizes[i] = ((const real *)p->t->sizes)[columns[k + i]];
-        const TYPED(column_run) run = {0, length, columns + k, given_up, sizes};
+        const TYPED(column_run) run = {0, length, columns + k, to_left, sizes};
         TYPED(fill_lines)(p, &run);
     }
 }
@@ -293,11 +291,11 @@ static inline void TYPED(condense_rows)(const triangle *t, const condense_plan *
     p.count = count;
     p.ends = plan->source + row;
     p.lines = (real *)scratch;
-    p.earlier = (int32_t *)(p.lines + n * PANEL_ROWS);
+    int32_t *columns = (int32_t *)(p.lines + n * PANEL_ROWS);
     const ptrdiff_t low = p.ends[0], high = p.ends[count - 1], begin = pairs_behind(plan, low);
-    TYPED(fill_listed)(&p, p.earlier, TYPED(find_earlier)(plan, row, p.earlier), 1);
-    for (ptrdiff_t j = low + 1; j <= high; j++) p.earlier[j - low - 1] = (int32_t)j;
-    TYPED(fill_listed)(&p, p.earlier, high - low, 0);
+    TYPED(fill_listed)(&p, columns, TYPED(find_earlier)(plan, row, columns), 1);
+    for (ptrdiff_t j = low + 1; j <= high; j++) columns[j - low - 1] = (int32_t)j;
+    TYPED(fill_listed)(&p, columns, high - low, 0);
     for (ptrdiff_t j = high + 1; j < n; j += PANEL_RUN) {
         const TYPED(column_run) run = {j, n - j < PANEL_RUN ? n - j : PANEL_RUN, NULL, 0, (const real *)t->sizes + j};
         TYPED(fill_lines)(&p, &run);
