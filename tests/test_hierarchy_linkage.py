@@ -91,6 +91,19 @@ def test_every_size(first, method):
         np.testing.assert_allclose(in_place, Z, rtol=1e-11)
 
 
+@pytest.mark.kernel
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preserve", [True, False])
+@pytest.mark.parametrize("n", [250, 333, 521, 540, 600])
+def test_few_merges_a_pass(n, preserve, method):
+    """Heavy tails in many dimensions: a triangle that shrinks slowly, and is condensed onto itself again and again."""
+    distances = scipy_distance.pdist(np.random.default_rng(0).standard_t(1.5, size=(n, 50)))
+    expected = scipy_hierarchy.linkage(distances, method)
+    Z = linkage(distances, method, preserve_input=preserve)
+    np.testing.assert_array_equal(Z[:, [0, 1, 3]], expected[:, [0, 1, 3]])
+    np.testing.assert_allclose(Z[:, 2], expected[:, 2], rtol=1e-9)
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("spread", [0.0, 0.01])
 @pytest.mark.parametrize("order", ["nested", "shuffled"])

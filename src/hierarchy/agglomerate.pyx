@@ -45,6 +45,13 @@ cdef extern from "common/clock.h" nogil:
     double seconds() noexcept
 
 
+cdef extern from "common/guard.h" nogil:
+    enum:
+        GUARD_BYTES
+    void guard_gap(void* start, size_t size) noexcept
+    void guard_end(void* start, size_t size) noexcept
+
+
 cdef extern from "hierarchy/team.h" nogil:
     ctypedef void (*team_work)(void* context, ptrdiff_t chunk, int thread) noexcept nogil
     ctypedef void (*team_main)(void* context) noexcept nogil
@@ -264,8 +271,7 @@ cdef struct agglomeration:
     lw_method method
     int n_threads
     size_t item  # bytes of a distance
-    char* begin  # of the memory for triangles that are written
-    char* end
+    char* end  # of the memory for triangles that are written
     bint in_place  # the caller's matrix lies there
     bint filled  # the triangle does
     bint looks  # at what the caller's values are between
@@ -273,6 +279,7 @@ cdef struct agglomeration:
     bint many  # pairs were merged after the last pass
     int failures  # passes in turn that have found few pairs to merge, with methods that are not reducible
     int waiting  # for so many passes no more are looked for
+    size_t memory_size  # of all that is laid out
     # One block of rows: [start, stop).
     ptrdiff_t start
     ptrdiff_t stop
@@ -307,7 +314,9 @@ cdef struct arena:
 
 cdef void* _take(arena* memory, size_t size) noexcept nogil:
     cdef char* piece = memory.start + memory.used if memory.start != NULL else NULL
-    memory.used += padded(size)
+    memory.used += padded(size) + GUARD_BYTES
+    if piece != NULL and GUARD_BYTES > 0:
+        guard_gap(piece + padded(size), GUARD_BYTES)
     return piece
 
 
@@ -323,9 +332,12 @@ cdef void _lay_out(agglomeration* w, arena* memory, ptrdiff_t n) noexcept nogil:
     """Where everything is."""
     cdef ptrdiff_t reals = n * w.item, thread
     cdef nearby* lists
-    w.stage = <char*>_take(memory, _block_rows(w, n) * n * w.item)
-    w.scratch_size = padded(condense_scratch_bytes(n))
-    w.scratch = <char*>_take(memory, w.scratch_size * w.n_threads)
+    # Of any later, smaller triangle as well, of which a block may have more rows: see _block_rows.
+    w.stage = <char*>_take(memory, max(BLOCK_ROWS * n, BLOCK_VALUES + PANEL_MOST_ROWS * n) * w.item)
+    w.scratch_size = padded(condense_scratch_bytes(n)) + GUARD_BYTES
+    w.scratch = <char*>_take(memory, condense_scratch_bytes(n))
+    for thread in range(1, w.n_threads):
+        _take(memory, condense_scratch_bytes(n))
     w.found = <nearest_found*>_take(memory, (n // RUN + 1) * sizeof(nearest_found))
     w.seen = <extent*>_take(memory, w.n_threads * sizeof(extent))
     w.t.sizes, w.t.distances = _take(memory, reals), _take(memory, reals)
@@ -400,7 +412,7 @@ cdef void* _prepare(agglomeration* w, ptrdiff_t n, const double[::1] weights) ex
     memory.start, memory.used = NULL, 0
     _lay_out(w, &memory, n)
     memory.start = <char*>scratch_allocate(memory.used)
-    memory.used = 0
+    w.memory_size, memory.used = memory.used, 0
     _lay_out(w, &memory, n)
     for i in range(n):
         w.leaf[i] = <int32_t>i
@@ -871,12 +883,10 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
         merging_begin(&w.merging, &w.t)
         _choose_pass(&w, n)
         if room is None:
-            w.begin = <char*>&values[0]
-            w.end = w.begin + values.shape[0]
+            w.end = <char*>&values[0] + values.shape[0]
         elif w.one_by_one:
             matrix = room(n * (n - 1) // 2)
-            w.begin = &matrix[0]
-            w.end = w.begin + matrix.shape[0]
+            w.end = &matrix[0] + matrix.shape[0]
         _look_first(&w, scale_of)
         with nogil:
             team_run(&w.threads, n_threads, _first_merges, &w)
@@ -887,12 +897,12 @@ def agglomerate(source, room, ptrdiff_t n, *, bint is_double, int method, const 
             w.t.scale = 0
         elif room is not None and needed > 1:
             matrix = room(needed * (needed - 1) // 2)
-            w.begin = &matrix[0]
-            w.end = w.begin + matrix.shape[0]
+            w.end = &matrix[0] + matrix.shape[0]
         with nogil:
             team_run(&w.threads, n_threads, _run, &w)
         _finish(&w)
     finally:
+        guard_end(memory, w.memory_size)
         scratch_free(memory)
     return w.status == DONE
 

@@ -431,7 +431,7 @@ static inline int choose_reach(closest_first *c, const merging *g, const triangl
             const uint64_t random = next_random(&state);
             x[s] = alive[(random & 0xFFFFFFFFu) * (uint64_t)n >> 32];
             y[s] = alive[(random >> 32) * (uint64_t)n >> 32];
-            prefetch_between(g, t, x[s], y[s]);
+            if (x[s] != y[s]) prefetch_between(g, t, x[s], y[s]);
         }
         for (int s = 0; s < SAMPLED_AHEAD && i + s < 2 * n; s++) {
             if (x[s] == y[s]) continue;

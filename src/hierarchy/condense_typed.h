@@ -6,7 +6,7 @@
  * rows they unite, run by run of columns; after it the columns that are left become rows again.
  */
 
-#define PANEL_ROWS (64 / (int)sizeof(real))
+#define PANEL_ROWS (PANEL_LINE / (int)sizeof(real))
 
 /* Columns that are worked on at once: those from `start` on, or, unless that is NULL, `columns`, ascending. */
 typedef struct {
@@ -22,6 +22,7 @@ typedef struct {
     lw_method method;
     ptrdiff_t row, count; /* new rows [row, row + count) */
     const int32_t *ends;  /* the old positions that these rows' clusters end at */
+    ptrdiff_t own[PANEL_ROWS + 1]; /* where their own pairs begin: those of row i are [own[i], own[i + 1]) */
     real *lines;          /* by old column */
     /* For a run of columns. */
     real rows[PANEL_ROWS][PANEL_RUN + 64 / sizeof(real)]; /* not a power of two apart */
@@ -127,11 +128,10 @@ static inline const real *TYPED(half_of)(TYPED(panel) *p, const TYPED(column_run
     return TYPED(distances_of)(p, run, position, p->halves[side]);
 }
 
-/* Row i's own cluster over a run of columns, by its pairs [own, stop). */
-static inline void TYPED(unite_rows)(TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t i, ptrdiff_t own,
-                                     ptrdiff_t stop) {
+/* Row i's own cluster over a run of columns. */
+static inline void TYPED(unite_rows)(TYPED(panel) *p, const TYPED(column_run) *run, ptrdiff_t i) {
     const condense_plan *plan = p->plan;
-    for (ptrdiff_t q = own; q < stop; q++) {
+    for (ptrdiff_t q = p->own[i]; q < p->own[i + 1]; q++) {
         const real *x = TYPED(half_of)(p, run, i, q, 0), *y = TYPED(half_of)(p, run, i, q, 1);
         const real off = ((const real *)plan->offs)[q], part = ((const real *)plan->parts)[q];
         LW_DISPATCH(p->method, UNITE_ROWS, run->count, x, y, off, ((const real *)plan->first_sizes)[q], part,
@@ -150,10 +150,9 @@ static inline void TYPED(fill_lines)(TYPED(panel) *p, const TYPED(column_run) *r
     const real *from[PANEL_ROWS];
     if (run->columns) TYPED(load_listed)(p, run);
     for (ptrdiff_t i = 0; i < p->count; i++) {
-        const ptrdiff_t own = pairs_behind(p->plan, p->ends[i] - 1), stop = pairs_behind(p->plan, p->ends[i]);
         from[i] = p->rows[i];
-        if (own < stop) {
-            TYPED(unite_rows)(p, run, i, own, stop);
+        if (p->own[i] < p->own[i + 1]) {
+            TYPED(unite_rows)(p, run, i);
         } else if (!run->columns) {
             from[i] = TYPED(distances_of)(p, run, p->ends[i], p->rows[i]);
         }
@@ -292,7 +291,9 @@ static inline void TYPED(condense_rows)(const triangle *t, const condense_plan *
     p.ends = plan->source + row;
     p.lines = (real *)scratch;
     int32_t *columns = (int32_t *)(p.lines + n * PANEL_ROWS);
-    const ptrdiff_t low = p.ends[0], high = p.ends[count - 1], begin = pairs_behind(plan, low);
+    const ptrdiff_t low = p.ends[0], high = p.ends[count - 1];
+    p.own[0] = pairs_behind(plan, low - 1);
+    for (ptrdiff_t i = 0; i < count; i++) p.own[i + 1] = pairs_behind(plan, p.ends[i]);
     TYPED(fill_listed)(&p, columns, TYPED(find_earlier)(plan, row, columns), 1);
     for (ptrdiff_t j = low + 1; j <= high; j++) columns[j - low - 1] = (int32_t)j;
     TYPED(fill_listed)(&p, columns, high - low, 0);
@@ -302,7 +303,7 @@ static inline void TYPED(condense_rows)(const triangle *t, const condense_plan *
     }
     real own_sizes[PANEL_ROWS];
     for (int i = 0; i < PANEL_ROWS; i++) own_sizes[i] = ((const real *)plan->sizes)[row + (i < count ? i : 0)];
-    LW_DISPATCH(method, UNITE_COLUMNS, plan, begin, own_sizes, p.lines)
+    LW_DISPATCH(method, UNITE_COLUMNS, plan, p.own[1], own_sizes, p.lines)
     TYPED(write_rows)(&p, rows);
 }
 #undef PANEL_ROWS

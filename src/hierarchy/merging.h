@@ -64,7 +64,7 @@ static void prefetch_between(const merging *g, const triangle *t, int32_t x, int
         x = later;
     }
     if (x < g->n) {
-        if (x != y) triangle_prefetch(t, y, x);
+        triangle_prefetch(t, y, x);
         return;
     }
     prefetch_between(g, t, g->first_node[x - g->n], y);

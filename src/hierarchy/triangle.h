@@ -58,7 +58,9 @@ typedef struct {
 /* A row's own clusters merge in buffers, of which a tree of them needs no more if it is not too even and large. */
 enum { CONDENSE_BUFFERS = 5 };
 
-enum { PANEL_MOST_ROWS = 16, PANEL_RUN = 512 }; /* new rows, and old columns, at a time (benchmarks/bench_hierarchy.py) */
+/* Bytes of a line of a panel, which is so many new rows wide, at most; old columns at a time
+ * (benchmarks/bench_hierarchy.py). */
+enum { PANEL_LINE = 64, PANEL_MOST_ROWS = PANEL_LINE / sizeof(float), PANEL_RUN = 512 };
 
 /* What values are between, and whether all are finite, as one thread has seen. */
 typedef struct {
@@ -229,7 +231,7 @@ static inline void condense_rows(const triangle *t, const condense_plan *plan, l
 }
 
 /* How many new rows condense_rows makes at a time. */
-static inline ptrdiff_t panel_rows(const triangle *t) { return 64 / (t->is_double ? 8 : 4); }
+static inline ptrdiff_t panel_rows(const triangle *t) { return PANEL_LINE / (t->is_double ? 8 : 4); }
 
 static inline nearest_found scan_run(const triangle *t, ptrdiff_t x, ptrdiff_t start, ptrdiff_t stop) {
     return TRIANGLE_DISPATCH(t->is_double, scan_run, t, x, start, stop);
@@ -254,7 +256,7 @@ static inline void extremes(int is_double, const void *values, ptrdiff_t start, 
 
 /* Bytes of a thread's scratch, for all that takes one: of a panel, for every column a cache line and its number. */
 static inline size_t condense_scratch_bytes(ptrdiff_t n) {
-    return (size_t)n * (64 + sizeof(int32_t));
+    return (size_t)n * (PANEL_LINE + sizeof(int32_t));
 }
 
 #endif
