@@ -384,6 +384,23 @@ def test_what_does_not_mislead_a_trial(kind):
 
 
 @pytest.mark.kernel
+def test_a_trial_of_labels_without_rows_tells_nothing():
+    X = clustered(30_000, 5, 12, spread=0.02).astype(np.float32)
+    lloyd = _kernels.load("lloyd")
+    asked = []
+
+    def boxes():
+        asked.append(True)
+        return lloyd.BoxSearch(X, None, 12, 2)
+
+    search = lloyd.TrialSearch(X, None, 12, 2, boxes, most_pairs=0.6)
+    centers = X[:12].astype(np.float64)
+    centers[[0, 4, 8]] += 1000  # those whose rows are asked
+    search.lloyd(centers, max_iter=20, tolerance=-1.0)
+    assert asked
+
+
+@pytest.mark.kernel
 def test_balls_go_on_after_a_trial_was_interrupted(monkeypatch):
     # A later trial runs out of memory when it has put its own balls in the place of those that are kept.
     X = clustered(20_000, 12, 128, spread=0.6).astype(np.float32)

@@ -20,17 +20,18 @@ _BOX_MANY_POINTS = 2**15
 _BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
-_BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 320, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 320, 3: 320, 4: 2560}
+_BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 180, 3: 1280, 4: 20480}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 180, 4: 2560}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
-_BOX_MOST_COLUMNS = 8  # of these, for a few centers, and for many if there are so many points for each
-_BOX_MANY_CENTERS = 128
-_BOX_LEAST_POINTS_A_CENTER = 700
+_BOX_MOST_COLUMNS = 8
+_BOX_MANY_CENTERS = {7: 128, 8: 256}  # of so wide points, boxes are for few centers, and for so many and more
+_BOX_MANY_CENTERS_POINTS = {7: 600, 8: 1500}  # if there are so many points for each
 _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
+_BOX_SOME_CENTERS = 32
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -62,7 +63,8 @@ _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 24  # where bounds pay less if there a
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
-# Share of the pairs of a point and a center that balls may leave; boxes leave fewer than the plain search.
+# Share of the pairs of a point and a center that balls may leave; of up to _BOX_WIDE columns, boxes leave fewer than the
+# plain search.
 _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
 # The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
@@ -76,7 +78,9 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     kernel = _kernels.load("lloyd")
     kind, patience, most_pairs = kernel.PlainSearch, 0, _BALL_MOST_PAIRS
     if _boxes_pay(points, k, iterations):
-        kind, patience, most_pairs = kernel.BoxSearch, 1, _BALL_MOST_PAIRS_OF_BOXES
+        kind, patience = kernel.BoxSearch, 1
+        if points.shape[1] <= _BOX_WIDE:
+            most_pairs = _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
         few_and_wide = len(points) < _BOUND_FEW_POINTS and points.shape[1] >= _BALL_VERY_WIDE
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE_OF_FEW_WIDE if few_and_wide else _BOUND_PATIENCE
@@ -105,8 +109,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     n, p = points.shape
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
-    if p == _BOX_MOST_COLUMNS and k > _BOX_FEW_CENTERS:
-        return k >= _BOX_MANY_CENTERS and n >= _BOX_LEAST_POINTS_A_CENTER * k
+    if p in _BOX_MANY_CENTERS and k > _BOX_FEW_CENTERS:
+        return k >= _BOX_MANY_CENTERS[p] and n >= _BOX_MANY_CENTERS_POINTS[p] * k
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
@@ -118,7 +122,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
     if n < _BOX_FEW_POINTS:
         least = _BOX_LEAST_WORK_OF_FEW
-    return p in least and iterations * k >= least[p]
+    return p in least and min(iterations, EXPECTED_ITERATIONS) * k >= least[p]
 
 
 def _boxes_need_clusters(points: Array, k: int) -> bool:
@@ -126,7 +130,7 @@ def _boxes_need_clusters(points: Array, k: int) -> bool:
     n, p = points.shape
     if p < _BOX_WIDE:
         return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_MANY_POINTS)
-    return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
+    return bool(k <= (_BOX_SOME_CENTERS if p == _BOX_WIDE else _BOX_FEW_CENTERS) and n >= _BOX_FEW_POINTS)
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:

@@ -17,8 +17,8 @@ cdef class TrialSearch(PlainSearch):
     """The same until there prove to be clusters, whereupon `otherwise` is called for another search, which stays.
 
     For searches that only lose where there are none, and do not tell before they are ready. In the first iteration, and
-    then in the second, fourth and so on, balls are made of a sample of the rows, of some labels: there are clusters if
-    these leave at most a share of `most_pairs` of the pairs of rows and centers.
+    then in the second, fourth and so on until there is no hope, balls are made of a sample of the rows, of some labels:
+    there are clusters if these leave at most a share of `most_pairs` of the pairs of rows and centers.
     """
 
     cdef readonly object otherwise
@@ -50,6 +50,8 @@ cdef class TrialSearch(PlainSearch):
         if left <= self.most_pairs * self.k:
             self.other = self.otherwise()
             self.sample = self.sample_points = None
+        elif self.sample.n_balls == 0:
+            return 0  # nobody has these labels: that tells nothing
         elif self.iteration > 1 and self.sample._hopeless(left):
             self.next_trial = 0
         elif self.k > TRIAL_FEW_CENTERS and left > TRIAL_ALL_PAIRS * self.k:
