@@ -48,6 +48,7 @@ _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a 
 _BOUND_PATIENCE = 32
 _BOUND_PATIENCE_OF_FEW_WIDE = 8
 _BOUND_FEW_POINTS = 2**13
+_BOUND_SOME_CENTERS = 32
 
 # When balls of points are tried (`_balls_may_pay`).
 _BALL_LEAST_POINTS = 1024
@@ -63,7 +64,7 @@ _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 24  # where bounds pay less if there a
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
-# Share of the pairs of a point and a center that balls may leave; of up to _BOX_WIDE columns, boxes leave fewer than the
+# Share of the pairs of a point and a center that balls may leave; of up to _BOX_WIDE columns boxes leave fewer than the
 # plain search.
 _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
@@ -82,7 +83,9 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
         if points.shape[1] <= _BOX_WIDE:
             most_pairs = _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
-        few_and_wide = len(points) < _BOUND_FEW_POINTS and points.shape[1] >= _BALL_VERY_WIDE
+        few_and_wide = (
+            len(points) < _BOUND_FEW_POINTS and points.shape[1] >= _BALL_VERY_WIDE and k >= _BOUND_SOME_CENTERS
+        )
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE_OF_FEW_WIDE if few_and_wide else _BOUND_PATIENCE
     # Without balls this is the plain search itself.
     otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
