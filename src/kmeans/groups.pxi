@@ -68,7 +68,7 @@ cdef double GROUP_PAUSE = 0.9
 
 # What bounds may lose, in iterations of PlainSearch; how much of it counts in one where only such a share of the pairs is
 # wanted, so that something else may have held it up; and what of their savings counts against it.
-cdef double GROUP_LOSS = 0.5
+cdef double GROUP_LOSS = 0.41
 cdef double GROUP_LOSS_AT_ONCE = 0.4
 cdef double GROUP_FEW = 0.2
 cdef double GROUP_SAVED = 2
