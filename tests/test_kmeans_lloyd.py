@@ -330,18 +330,24 @@ def test_few_centers_of_points_with_and_without_clusters(n, p, k):
         assert_consistent(X, result)
 
 
+def boxes_to_ask_for(X, k):
+    """What calls for a BoxSearch, and the list of those that it was called for."""
+    asked = []
+
+    def boxes():
+        asked.append(_kernels.load("lloyd").BoxSearch(X, None, k, 2))
+        return asked[-1]
+
+    return boxes, asked
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize("kind", ["clusters", "none"])
 def test_a_trial_tells_where_another_search_pays(kind):
     X = clustered(17_000, 6, 16) if kind == "clusters" else np.random.default_rng(4).uniform(size=(17_000, 6))
     X = X.astype(np.float32)
     lloyd = _kernels.load("lloyd")
-    asked = []
-
-    def boxes():
-        asked.append(lloyd.BoxSearch(X, None, 16, 2))
-        return asked[-1]
-
+    boxes, asked = boxes_to_ask_for(X, 16)
     search = lloyd.TrialSearch(X, None, 16, 2, boxes)
     centers = X[:16].astype(np.float64)
     plain = centers.copy()
@@ -370,12 +376,7 @@ def test_what_does_not_mislead_a_trial(kind):
     if kind == "first center on a single row":
         X[7] = start[0] = 300
     lloyd = _kernels.load("lloyd")
-    asked = []
-
-    def boxes():
-        asked.append(True)
-        return lloyd.BoxSearch(X, None, 8, 2)
-
+    boxes, asked = boxes_to_ask_for(X, 8)
     search = lloyd.TrialSearch(X, None, 8, 2, boxes, most_pairs=0.75)
     search.lloyd(start, max_iter=20, tolerance=-1.0)
     assert asked
@@ -387,12 +388,7 @@ def test_what_does_not_mislead_a_trial(kind):
 def test_a_trial_of_labels_without_rows_tells_nothing():
     X = clustered(30_000, 5, 12, spread=0.02).astype(np.float32)
     lloyd = _kernels.load("lloyd")
-    asked = []
-
-    def boxes():
-        asked.append(True)
-        return lloyd.BoxSearch(X, None, 12, 2)
-
+    boxes, asked = boxes_to_ask_for(X, 12)
     search = lloyd.TrialSearch(X, None, 12, 2, boxes, most_pairs=0.6)
     centers = X[:12].astype(np.float64)
     centers[[0, 4, 8]] += 1000  # those whose rows are asked
