@@ -348,7 +348,7 @@ def test_a_trial_tells_where_another_search_pays(kind):
     X = X.astype(np.float32)
     lloyd = _kernels.load("lloyd")
     boxes, asked = boxes_to_ask_for(X, 16)
-    search = lloyd.TrialSearch(X, None, 16, 2, boxes)
+    search = lloyd.TrialSearch(X, None, 16, 2, boxes, most_pairs=0.33)
     centers = X[:16].astype(np.float64)
     plain = centers.copy()
     search.lloyd(centers, max_iter=20, tolerance=-1.0)
@@ -381,7 +381,7 @@ def test_what_does_not_mislead_a_trial(kind):
     search.lloyd(start, max_iter=20, tolerance=-1.0)
     assert asked
     with pytest.raises(ValueError, match="otherwise must be given"):
-        lloyd.TrialSearch(X, None, 8, 2, None)
+        lloyd.TrialSearch(X, None, 8, 2, None, most_pairs=0.75)
 
 
 @pytest.mark.kernel
@@ -397,22 +397,23 @@ def test_a_trial_of_labels_without_rows_tells_nothing():
 
 
 @pytest.mark.kernel
-def test_balls_go_on_after_a_trial_was_interrupted(monkeypatch):
-    # A later trial runs out of memory when it has put its own balls in the place of those that are kept.
+@pytest.mark.parametrize("failing", [1, 2])
+def test_balls_go_on_after_making_them_anew_was_interrupted(monkeypatch, failing):
+    # Memory runs out before the new balls are known, or when they have been put in the place of those that are kept.
     X = clustered(20_000, 12, 128, spread=0.6).astype(np.float32)
     lloyd = _kernels.load("lloyd")
     search = lloyd.BallSearch(X, None, 128, 2)
     centers = X[:128].astype(np.float64)
-    search.lloyd(centers, max_iter=3, tolerance=-1.0)
+    search.lloyd(centers, max_iter=1, tolerance=-1.0)
     empty, asked = np.empty, []
 
-    def fail_the_second_time(shape, *rest, **options):
-        asked.append(options.get("dtype") is np.uint8 and shape != 1)
-        if sum(asked) == 2:
+    def fail_in_time(shape, *rest, **options):
+        asked.append(options.get("dtype") is np.uint8)
+        if sum(asked) == failing:
             raise MemoryError
         return empty(shape, *rest, **options)
 
-    monkeypatch.setattr(np, "empty", fail_the_second_time)
+    monkeypatch.setattr(np, "empty", fail_in_time)
     with pytest.raises(MemoryError):
         search.lloyd(centers, max_iter=20, tolerance=-1.0)
     monkeypatch.undo()

@@ -100,7 +100,8 @@ enum {
     BALL_SAMPLE = 64,        /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
-    BALL_DIGIT = 10,         /* bits; two such digits of a distance are sorted by */
+    BALL_SORTED = 20,        /* bits of a distance that are sorted by, in two digits, */
+    BALL_FEW_SORTED = 256,   /* or in four, if there are fewer rows */
 };
 #define BALL_SPLIT_GAIN 0.7  /* of the sum of squared distances is left, at most, for a split to be made */
 
@@ -172,21 +173,24 @@ FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdi
     return apart <= BALL_SPLIT_GAIN * together;
 }
 
-/* Sorts by distance, as far as two digits tell, and then by row. `spare`: as many members. */
+/* Sorts by distance, as far as BALL_SORTED bits tell, and then by row. `spare`: as many members. */
 static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count) {
+    /* Counting digits takes time by itself. */
+    const int digit = count < BALL_FEW_SORTED ? BALL_SORTED / 4 : BALL_SORTED / 2, digits = 1 << digit;
     ball_member *from = members, *to = spare;
-    for (int shift = 31 - 2 * BALL_DIGIT; shift < 31; shift += BALL_DIGIT) {
-        uint32_t places[(1 << BALL_DIGIT) + 1] = {0};
+    for (int shift = 31 - BALL_SORTED; shift < 31; shift += digit) {
+        uint32_t places[(1 << BALL_SORTED / 2) + 1];
+        memset(places, 0, (size_t)(digits + 1) * sizeof(uint32_t));
         for (ptrdiff_t i = 0; i < count; i++) {
             uint32_t bits;
             memcpy(&bits, &from[i].squared, sizeof(bits));
-            places[(bits >> shift & ((1 << BALL_DIGIT) - 1)) + 1]++;
+            places[(bits >> shift & (uint32_t)(digits - 1)) + 1]++;
         }
-        for (int digit = 0; digit < 1 << BALL_DIGIT; digit++) places[digit + 1] += places[digit];
+        for (int d = 0; d < digits; d++) places[d + 1] += places[d];
         for (ptrdiff_t i = 0; i < count; i++) {
             uint32_t bits;
             memcpy(&bits, &from[i].squared, sizeof(bits));
-            to[places[bits >> shift & ((1 << BALL_DIGIT) - 1)]++] = from[i];
+            to[places[bits >> shift & (uint32_t)(digits - 1)]++] = from[i];
         }
         ball_member *const swap = from;
         from = to;
@@ -255,19 +259,18 @@ static inline ptrdiff_t ball_sampled(ptrdiff_t i, ptrdiff_t step) {
     return i * step + (ptrdiff_t)((uint64_t)((uint32_t)i * 0x9E3779B1u) * (uint64_t)step >> 32);
 }
 
-/* How many of the sampled rows [start, stop) have each of k labels. */
-static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t k,
+/* Counts the sampled rows [start, stop) by label; adds to `counts`. */
+static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
                               ptrdiff_t *counts) {
-    memset(counts, 0, (size_t)k * sizeof(ptrdiff_t));
     for (ptrdiff_t i = start; i < stop; i++) counts[labels[ball_sampled(i, step)]]++;
 }
 
-/* Writes the sampled rows [start, stop) whose labels are wanted to the places of these, which move on. */
+/* Writes the sampled rows [start, stop) to the places of their labels, which move on; none where a place is negative. */
 static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
-                              const uint8_t *wanted, ptrdiff_t *places, uint32_t *order) {
+                              ptrdiff_t *places, uint32_t *order) {
     for (ptrdiff_t i = start; i < stop; i++) {
         const ptrdiff_t at = ball_sampled(i, step);
-        if (wanted[labels[at]]) order[places[labels[at]]++] = (uint32_t)at;
+        if (places[labels[at]] >= 0) order[places[labels[at]]++] = (uint32_t)at;
     }
 }
 

@@ -32,10 +32,6 @@ cdef extern from "kmeans/balls.h" nogil:
         char* met
     ctypedef struct ball_member:
         pass
-    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t k,
-                    ptrdiff_t* counts) noexcept
-    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const uint8_t* wanted,
-                    ptrdiff_t* places, uint32_t* order) noexcept
     ptrdiff_t ball_cut(const matrix* points, uint32_t* order, ptrdiff_t count, ball_member* members, double* means,
                        int32_t* sizes) noexcept
     ptrdiff_t ball_lanes(ptrdiff_t rows) noexcept
@@ -43,8 +39,6 @@ cdef extern from "kmeans/balls.h" nogil:
     void ball_worker_place(ball_worker* worker, ptrdiff_t k, ptrdiff_t p, char* memory) noexcept
     char* ball_columns(const ball_set* balls, ptrdiff_t ball) noexcept
     void ball_fill(ball_set* balls, ptrdiff_t ball, char* data) noexcept
-    ptrdiff_t ball_candidates(ball_set* balls, ball_worker* worker, const double* centers, const float* moves,
-                              ptrdiff_t ball) noexcept
     double ball_visit(ball_set* balls, ball_worker* worker, const double* centers, const float* moves, ptrdiff_t ball,
                       ball_totals* totals, int32_t* labels) noexcept
     double ball_distance(const double* a, const double* b, ptrdiff_t p) noexcept
@@ -53,7 +47,6 @@ cdef extern from "kmeans/balls.h" nogil:
 
 # What a pass over the balls does with each.
 cdef enum:
-    BALL_COUNT      # candidates, to find out whether balls pay
     BALL_FILL
     BALL_SUM
     BALL_LABEL
@@ -62,9 +55,6 @@ cdef enum:
 cdef enum:
     BALL_TASKS = 64         # at most: units of work and of partial sums
     BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
-    BALL_TRIAL = 16         # one label of so many, or one at least, tells whether balls pay
-    BALL_MOST_TRIAL = 4096  # rows, about
-    BALL_TRIAL_ROWS = 1024  # of one label, about, where it has more: their balls are hardly larger than those of all
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
     BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
     BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
@@ -72,18 +62,9 @@ cdef enum:
 
 # Balls are made anew where they leave at most this share of the pairs of rows and centers that are compared.
 cdef double BALL_MOST_PAIRS = 0.33
-# Of these: more are not to be expected to become few. Points of few columns leave fewer even where they have no clusters.
-cdef double BALL_HOPELESS = 0.7, BALL_HOPELESS_A_COLUMN = 0.06
 cdef double BALL_FEW_PAIRS = 8.0  # centers a row, which cannot be bettered by much
 cdef double BALL_CUT_WORK = 8  # distances a row, about, to cut rows into balls
 cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the next, as signals are looked at
-
-
-cdef ptrdiff_t step_without_period(ptrdiff_t step) noexcept nogil:
-    """A step of at most this, to take a sample of rows by, that no small number divides: rows of clusters may come in turn."""
-    while step > 1 and (step % 2 == 0 or step % 3 == 0 or step % 5 == 0 or step % 7 == 0):
-        step -= 1
-    return max(<ptrdiff_t>1, step)
 
 
 @cython.final
@@ -134,15 +115,12 @@ cdef class BallSearch(PlainSearch):
     def __dealloc__(self):
         scratch_free(self.ball_workers)
 
-    cdef int _cut(self, const int32_t[::1] labels, const uint8_t[::1] wanted, ptrdiff_t step, bint whole) except -1:
-        """Cut one row of every `step` of the wanted labels into balls; `whole`: with memory for all that is kept of them.
-
-        Without it they are few, and one thread cuts them: to wake others up, again and again, takes longer.
-        """
-        cdef ptrdiff_t n = self.points.n_rows // step, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
+    cdef int _cut(self, const int32_t[::1] labels) except -1:
+        """Cut the rows of each label into balls, with memory for all that is kept of them."""
+        cdef ptrdiff_t n = self.points.n_rows, k = self.k, j, at, block, piece, pieces = 0, first, last, a_slice
         cdef ptrdiff_t blocks = BALL_BLOCKS * (1 + n // BALL_LOOK), rows = 0, most = 1, size, ball
-        cdef int n_threads = self.n_threads if whole else 1
-        cdef ptrdiff_t[::1] places = np.empty(blocks * k, dtype=np.intp), begins, found, starts, lanes
+        cdef int n_threads = self.n_threads
+        cdef ptrdiff_t[::1] places = np.zeros(blocks * k, dtype=np.intp), begins, found, starts, lanes
         cdef uint32_t[::1] order
         cdef int32_t[::1] sizes
         cdef double[::1] weights = None
@@ -150,15 +128,14 @@ cdef class BallSearch(PlainSearch):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
                 for block in prange(first, last, num_threads=n_threads, schedule="static"):
-                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, step, k, &places[block * k])
+                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, 1, &places[block * k])
             PyErr_CheckSignals()
         # Rows of one label in pieces, so that there is work for all threads and no piece takes long.
         begins = np.empty(k + n // BALL_PIECE + 1, dtype=np.intp)
         for j in range(k):
             at = rows
             for block in range(blocks):
-                size = places[block * k + j] if wanted[j] else 0
-                places[block * k + j] = rows
+                size, places[block * k + j] = places[block * k + j], rows
                 rows += size
             while at < rows:
                 begins[pieces] = at
@@ -167,18 +144,18 @@ cdef class BallSearch(PlainSearch):
                 at += size
                 pieces += 1
         begins[pieces] = rows
-        order, sizes = np.empty(max(1, rows), dtype=np.uint32), np.empty(max(1, rows), dtype=np.int32)
+        order, sizes = np.empty(n, dtype=np.uint32), np.empty(n, dtype=np.int32)
         for first in range(0, blocks, BALL_BLOCKS):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
                 for block in prange(first, last, num_threads=n_threads, schedule="static"):
-                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, step, &wanted[0],
-                               &places[block * k], &order[0])
+                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, 1, &places[block * k],
+                               &order[0])
             PyErr_CheckSignals()
-        found = np.empty(max(1, pieces), dtype=np.intp)
+        found = np.empty(pieces, dtype=np.intp)
         cdef size_t members_size = padded(2 * most * sizeof(ball_member))
         cdef uint8_t[::1] members = np.empty(members_size * n_threads, dtype=np.uint8)
-        a_slice = slice_chunks(BALL_CUT_WORK * self.p, max(1, rows // max(1, pieces)), 0, n_threads)
+        a_slice = slice_chunks(BALL_CUT_WORK * self.p, max(1, n // pieces), 0, n_threads)
         for first in range(0, pieces, a_slice):
             last = min(first + a_slice, pieces)
             with nogil:
@@ -198,24 +175,22 @@ cdef class BallSearch(PlainSearch):
                 starts[ball], lanes[ball] = starts[ball - 1] + sizes[at], lanes[ball - 1] + ball_lanes(sizes[at])
         self.balls.weights = NULL
         if self.weights != NULL:
-            weights = np.zeros(rows + BALL_PADDING)
-            for at in range(rows):
+            weights = np.zeros(n + BALL_PADDING)
+            for at in range(n):
                 weights[at] = self.weights[order[at]]
             self.balls.weights = &weights[0]
         self.balls.order, self.balls.starts, self.balls.lanes = &order[0], &starts[0], &lanes[0]
-        self.kept = order, weights, starts, lanes, self._place(rows, whole)
+        self.kept = order, weights, starts, lanes, self._place()
         return 0
 
-    cdef object _place(self, ptrdiff_t rows, bint whole):
-        """Memory for what is found about the balls, which is returned; `whole`: also for their columns and parts."""
-        cdef ptrdiff_t count = max(1, self.n_balls), p = self.p, stride = sums_stride(p), item = 1 << <int>self.balls.dtype
+    cdef object _place(self):
+        """Memory for what is found about the balls and their rows, which is returned."""
+        cdef ptrdiff_t count = self.n_balls, p = self.p, stride = sums_stride(p), item = 1 << <int>self.balls.dtype
         cdef size_t sizes[9]
         sizes[:] = [count * p * sizeof(double), count * sizeof(double), count * stride * sizeof(double),
-                    count * self.k * sizeof(float), count * sizeof(int32_t), count * sizeof(ball_parts), 0, 0, 0]
-        if whole:
-            sizes[6] = count * BALL_MOST_LABELS * stride * sizeof(double)
-            sizes[7] = rows * sizeof(int32_t)
-            sizes[8] = (self.balls.lanes[self.n_balls] * p + BALL_PADDING) * item
+                    count * self.k * sizeof(float), count * sizeof(int32_t), count * sizeof(ball_parts),
+                    count * BALL_MOST_LABELS * stride * sizeof(double), self.points.n_rows * sizeof(int32_t),
+                    (self.balls.lanes[count] * p + BALL_PADDING) * item]
         cdef size_t total = CACHE_LINE
         cdef void* starts[9]
         cdef int i
@@ -240,43 +215,16 @@ cdef class BallSearch(PlainSearch):
         ball_worker_place(&worker, self.k, self.p, self.ball_workers + thread * self.ball_worker_size)
         return ball_cut(&self.points, order, count, members, worker.means, sizes)
 
-    cdef double _try(self, const double[:, ::1] centers, const int32_t[::1] labels, ptrdiff_t least_labels) except -1:
-        """The mean number of centers that are left a row, if rows of some labels are cut into balls.
-
-        These balls take the place of all that are kept: who needs those puts them back.
-        """
-        cdef ptrdiff_t k = self.k, rows_a_label = self.points.n_rows // k, some, rows, j
-        cdef uint8_t[::1] wanted = np.zeros(k, dtype=np.uint8)
-        some = min(k // BALL_TRIAL, BALL_MOST_TRIAL // max(1, min(rows_a_label, <ptrdiff_t>BALL_TRIAL_ROWS)))
-        some = min(k, max(some, least_labels))
-        for j in range(some):
-            wanted[j * k // some] = True
-        self._cut(labels, wanted, step_without_period(rows_a_label // BALL_TRIAL_ROWS), False)
-        self._pass(BALL_COUNT, centers, NULL)
-        rows = self.balls.starts[self.n_balls]
-        return self._sum_pairs() / rows if rows > 0 else k
-
-    cdef bint _hopeless(self, double left) noexcept:
-        """Are so many centers a row not to be expected to become few?"""
-        return left > min(BALL_HOPELESS, BALL_HOPELESS_A_COLUMN * self.p) * self.k
-
     cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
         """Balls of the rows of each label, if they pay."""
-        cdef object kept = self.kept
-        cdef ball_set balls = self.balls
-        cdef ptrdiff_t n_balls = self.n_balls
-        cdef bint useful = self.useful
-        cdef uint8_t[::1] wanted = np.ones(self.k, dtype=np.uint8)
-        cdef double left
-        self.useful = False  # until those of the trial are gone: an interrupt leaves them behind
-        left = self._try(centers, labels, 1)
-        if self._hopeless(left):
+        cdef double left = left_by_balls(&self.points, &labels[0], &centers[0, 0], self.k, 1)
+        if hopeless(left, self.k, self.p):
             self.next_trial = 0
-        if left > (BALL_MOST_PAIRS if useful else self.most_pairs) * self.left:
-            self.kept, self.balls, self.n_balls, self.useful = kept, balls, n_balls, useful
+        if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             return 0
-        self.left, kept = self.k, None
-        self._cut(labels, wanted, 1, True)
+        self.useful = False  # until others have taken their place: an interrupt leaves parts of them behind
+        self.left, self.kept = self.k, None
+        self._cut(labels)
         self._pass(BALL_FILL, centers, NULL)
         self.useful = self.void = True
         self.left = left
@@ -286,12 +234,11 @@ cdef class BallSearch(PlainSearch):
         # Not many more pairs are left than the last time.
         cdef double work = min(<double>self.k, BALL_GROWTH * self.left) * self.p
         cdef ptrdiff_t first, last, task
-        cdef int n_threads = 1 if stage == BALL_COUNT else self.n_threads  # of few rows
-        cdef ptrdiff_t a_slice = slice_chunks(work + self.p, max(1, self.points.n_rows // self.tasks), 0, n_threads)
+        cdef ptrdiff_t a_slice = slice_chunks(work + self.p, max(1, self.points.n_rows // self.tasks), 0, self.n_threads)
         for first in range(0, self.tasks, a_slice):
             last = min(first + a_slice, self.tasks)
             with nogil:
-                for task in prange(first, last, num_threads=n_threads, schedule="dynamic"):
+                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
                     self._task(stage, task, threadid(), &centers[0, 0], labels)
             PyErr_CheckSignals()
         return 0
@@ -309,10 +256,6 @@ cdef class BallSearch(PlainSearch):
         for ball in range(task * self.n_balls // self.tasks, (task + 1) * self.n_balls // self.tasks):
             if stage == BALL_FILL:
                 ball_fill(&self.balls, ball, ball_columns(&self.balls, ball))
-            elif stage == BALL_COUNT:
-                ball_fill(&self.balls, ball, worker.tile)
-                self.pairs[task] += (<double>ball_candidates(&self.balls, &worker, centers, NULL, ball)
-                                     * (self.balls.starts[ball + 1] - self.balls.starts[ball]))
             else:
                 self.pairs[task] += ball_visit(&self.balls, &worker, centers, self.known_moves, ball, &totals, labels)
 

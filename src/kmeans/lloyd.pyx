@@ -294,5 +294,5 @@ cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept
 
 include "boxes.pxi"
 include "groups.pxi"
-include "balls.pxi"
 include "trial.pxi"
+include "balls.pxi"

@@ -1,15 +1,103 @@
-"""Whether points have clusters: `TrialSearch` asks a sample of them (balls.pxi)."""
+"""Whether points have clusters: `TrialSearch` asks a sample of them what balls would leave (trial.h)."""
+
+cdef extern from "kmeans/balls.h" nogil:
+    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t* counts) noexcept
+    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t* places,
+                    uint32_t* order) noexcept
+
+cdef extern from "kmeans/trial.h" nogil:
+    ctypedef struct ball_trial:
+        pass
+    size_t ball_trial_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t most_rows) noexcept
+    void ball_trial_place(ball_trial* trial, const matrix* points, ptrdiff_t k, ptrdiff_t most_rows, char* memory) noexcept
+    double ball_trial_pairs(ball_trial* trial, const double* centers, uint32_t* order, ptrdiff_t count) noexcept
+
 
 cdef enum:
-    TRIAL_SHARE = 50       # one row of so many is in the sample, which then takes less time than an iteration,
-    TRIAL_ROWS = 64        # but not fewer a center, about,
-    TRIAL_MOST_ROWS = 256  # nor more
-    TRIAL_LABELS = 3       # of which balls are made: one may be that of a single row
-    TRIAL_FEW_CENTERS = 8  # up to which the first ones tell little, as some clusters have none and some have two
+    TRIAL_LABELS_SHARE = 16  # one label of so many tells
+    TRIAL_MOST_ROWS_CUT = 4096  # about, unless these are of the fewest labels that may be asked
+    TRIAL_LABEL_ROWS = 1024  # of one label, about, where it has more: their balls are hardly larger than those of all
+    TRIAL_PIECE = 32768      # rows of one label, at most, that are cut at a time
+    TRIAL_LOOK = 1 << 24     # rows, about, between two looks at signals
+
+    TRIAL_SHARE = 50         # one row of so many is in the sample, which then takes less time than an iteration,
+    TRIAL_ROWS = 64          # but not fewer a center, about,
+    TRIAL_MOST_ROWS = 256    # nor more
+    TRIAL_LABELS = 3         # of which balls are made: one may be that of a single row
+    TRIAL_FEW_CENTERS = 8    # up to which the first ones tell little, as some clusters have none and some have two
 
 
 # Share of the pairs that the first centers leave where there is no hope.
 cdef double TRIAL_ALL_PAIRS = 0.9
+# The same of later ones: more are not to be expected to become few. Points of few columns leave fewer even where they
+# have no clusters.
+cdef double TRIAL_HOPELESS = 0.7, TRIAL_HOPELESS_A_COLUMN = 0.06
+
+
+cdef ptrdiff_t step_without_period(ptrdiff_t step) noexcept nogil:
+    """A step of at most this, to take a sample of rows by, that no small number divides: rows of clusters may come in turn."""
+    while step > 1 and (step % 2 == 0 or step % 3 == 0 or step % 5 == 0 or step % 7 == 0):
+        step -= 1
+    return max(<ptrdiff_t>1, step)
+
+
+cdef bint hopeless(double left, ptrdiff_t k, ptrdiff_t p) noexcept:
+    """Are so many centers a row not to be expected to become few?"""
+    return left > min(TRIAL_HOPELESS, TRIAL_HOPELESS_A_COLUMN * p) * k
+
+
+cdef double left_by_balls(const matrix* points, const int32_t* labels, const double* centers, ptrdiff_t k,
+                          ptrdiff_t least_labels) except -1:
+    """The mean number of centers that are left a row, if rows of some labels are cut into balls; INFINITY if none have
+    these labels.
+
+    One thread does it: the rows are few, and to wake others up, again and again, takes longer. As it is done in every run
+    of few points, it is done without a Python object.
+    """
+    cdef ptrdiff_t rows_a_label = points.n_rows // k, step = step_without_period(rows_a_label // TRIAL_LABEL_ROWS)
+    cdef ptrdiff_t n = points.n_rows // step, some, wanted, label, first, at, end, size, rows = 0, most = 0
+    cdef double pairs = 0
+    cdef ball_trial trial
+    cdef uint32_t* order
+    cdef char* memory = NULL
+    cdef ptrdiff_t* places = <ptrdiff_t*>scratch_allocate(k * sizeof(ptrdiff_t))
+    some = min(k // TRIAL_LABELS_SHARE, TRIAL_MOST_ROWS_CUT // max(1, min(rows_a_label, <ptrdiff_t>TRIAL_LABEL_ROWS)))
+    some = min(k, max(some, least_labels))
+    try:
+        memset(places, 0, k * sizeof(ptrdiff_t))
+        for first in range(0, n, TRIAL_LOOK):
+            ball_count(labels, first, min(first + TRIAL_LOOK, n), step, places)
+            PyErr_CheckSignals()
+        wanted = 0
+        for label in range(k):
+            size, places[label] = places[label], -1
+            if wanted < some and label == wanted * k // some:
+                wanted += 1
+                places[label] = rows
+                rows += size
+                most = max(most, size)
+        if rows == 0:
+            return INFINITY
+        most = min(most, <ptrdiff_t>TRIAL_PIECE)
+        memory = <char*>scratch_allocate(rows * sizeof(uint32_t) + CACHE_LINE + ball_trial_bytes(k, points.n_columns, most))
+        order = <uint32_t*>memory
+        ball_trial_place(&trial, points, k, most, memory + padded(rows * sizeof(uint32_t)))
+        for first in range(0, n, TRIAL_LOOK):
+            ball_place(labels, first, min(first + TRIAL_LOOK, n), step, places, order)
+            PyErr_CheckSignals()
+        at = 0
+        for wanted in range(some):
+            end = places[wanted * k // some]
+            while at < end:
+                size = min(end - at, most)
+                with nogil:
+                    pairs += ball_trial_pairs(&trial, centers, order + at, size)
+                at += size
+                PyErr_CheckSignals()
+    finally:
+        scratch_free(places)
+        scratch_free(memory)
+    return pairs / rows
 
 
 @cython.final
@@ -23,36 +111,40 @@ cdef class TrialSearch(PlainSearch):
 
     cdef readonly object otherwise
     cdef:
-        object sample_points
-        BallSearch sample
+        matrix sample
         PlainSearch other
         ptrdiff_t iteration, next_trial
         double most_pairs
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise, *,
-                  double most_pairs=BALL_MOST_PAIRS):
+                  double most_pairs):
         if otherwise is None:
             raise ValueError("otherwise must be given: what calls for another search")
-        cdef ptrdiff_t n = self.points.n_rows, rows = max(<ptrdiff_t>TRIAL_ROWS, n // (TRIAL_SHARE * k))
-        rows = min(rows, <ptrdiff_t>TRIAL_MOST_ROWS)
-        self.sample_points = points[:: step_without_period(n // (rows * k))]
+        cdef ptrdiff_t n = self.points.n_rows, rows = max(<ptrdiff_t>TRIAL_ROWS, n // (TRIAL_SHARE * k)), step
+        step = step_without_period(n // (min(rows, <ptrdiff_t>TRIAL_MOST_ROWS) * k))
+        self.sample = self.points
+        self.sample.n_rows, self.sample.row_stride = 1 + (n - 1) // step, step * self.points.row_stride
         self.otherwise, self.most_pairs = otherwise, most_pairs
         self.iteration, self.next_trial = 0, 1
 
     cdef int _ask(self, const double[:, ::1] centers) except -1:
         """Look for clusters among the sample, and for the other search if there are any."""
+        cdef ptrdiff_t n = self.sample.n_rows, at
         cdef double left
-        cdef int32_t[::1] labels = np.empty(len(self.sample_points), dtype=np.int32)
-        if self.sample is None:
-            self.sample = BallSearch(self.sample_points, None, self.k, 1)
-        self.sample._label_and_sum(centers, np.empty(self.k * sums_stride(self.p)), &labels[0])
-        left = self.sample._try(centers, labels, TRIAL_LABELS)
+        cdef int32_t* labels = <int32_t*>scratch_allocate(n * sizeof(int32_t))
+        try:
+            centers_table_fill(&self.table, &centers[0, 0])
+            for at in range(0, n, self.rows):
+                lloyd_chunk(&self.table, &self.sample, NULL, at, min(at + self.rows, n), self.scratch,
+                            <double*>self.partials, labels)
+            left = left_by_balls(&self.sample, labels, &centers[0, 0], self.k, TRIAL_LABELS)
+        finally:
+            scratch_free(labels)
         if left <= self.most_pairs * self.k:
             self.other = self.otherwise()
-            self.sample = self.sample_points = None
-        elif self.sample.n_balls == 0:
+        elif left == INFINITY:
             return 0  # nobody has these labels: that tells nothing
-        elif self.iteration > 1 and self.sample._hopeless(left):
+        elif self.iteration > 1 and hopeless(left, self.k, self.p):
             self.next_trial = 0
         elif self.k > TRIAL_FEW_CENTERS and left > TRIAL_ALL_PAIRS * self.k:
             self.next_trial = 0
