@@ -72,11 +72,13 @@ static inline void centers_table_fill(centers_table *table, const double *center
     for (ptrdiff_t i = 0; i < p; i++) {
         double sum = 0;
         for (ptrdiff_t j = 0; j < k; j++) {
-            sum += centers[j * p + i] / (double)k;
+            sum += centers[j * p + i];
             table->exact[i * padded + j] = centers[j * p + i];
         }
         for (ptrdiff_t j = k; j < padded; j++) table->exact[i * padded + j] = INFINITY;
-        table->shift[i] = fabs(sum) < FLT_MAX ? (double)(float)sum : 0.0;
+        /* Any shift will do; none where there is no such mean, or it cannot be added up. */
+        const double mean = sum / (double)k;
+        table->shift[i] = fabs(mean) < FLT_MAX ? (double)(float)mean : 0.0;
     }
     double largest = 0;
     for (ptrdiff_t j = 0; j < padded; j++) {

@@ -42,8 +42,8 @@ cdef enum:
     GROUP_ROWS = 1024       # rows one thread takes at a time
     GROUP_GAPS = 64         # centers one thread takes at a time
     GROUP_SAMPLE = 64       # of GROUP_ROWS, that bounds are tried on
-    GROUP_FIRST_PAUSE = 4   # iterations between trials
-    GROUP_MOST_PAUSE = 16
+    GROUP_SOME = 8          # groups
+    GROUP_MOST_PAUSE = 15   # iterations between trials, which become more by and by
 
 
 # How far bounds are kept.
@@ -65,6 +65,12 @@ cdef enum:
 # quicker than going to the open ones; above the second, keeping bounds does not pay, for some iterations at least.
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
+# Bounds are kept if a trial leaves at most such a share of the rows open: an open row takes about twice the time of one
+# in PlainSearch. The first trial may leave more, where there are some groups, as that becomes less at once if there are
+# clusters, and is nearly all if there are none. Or if it leaves so few of the pairs: open rows take less time then.
+cdef double GROUP_HOPE = 0.5
+cdef double GROUP_HOPE_AT_FIRST = 0.7
+cdef double GROUP_FEW_PAIRS = 0.1
 
 # What bounds may lose, in iterations of PlainSearch; how much of it counts in one where only such a share of the pairs is
 # wanted, so that something else may have held it up; and what of their savings counts against it.
@@ -92,7 +98,8 @@ cdef class GroupSearch(PlainSearch):
         double[:, ::1] previous
         int32_t[::1] labels, members, group_of, rank
         uint32_t[::1] order, open
-        ptrdiff_t[::1] places, n_open
+        ptrdiff_t[:, ::1] places
+        ptrdiff_t[::1] n_open, begins, n_sorted  # of the rows of each thread, where they begin in `order`, how many are open
         float[::1] upper, lower, center_moves, group_moves, gaps, none
         matrix center_view
         int kept
@@ -112,25 +119,30 @@ cdef class GroupSearch(PlainSearch):
         scratch_free(self.group_memory)
 
     def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
-        cdef ptrdiff_t n = self.points.n_rows, t = 1
+        cdef ptrdiff_t n = self.points.n_rows, chunks = chunk_count(n, GROUP_ROWS), t = 1, chunk, thread, begin = 0
         while t * GROUP_MOST < k:
             t *= 2
         self.n_groups = t
         self.labels, self.order = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.uint32)
         self.upper, self.lower = np.empty(n, dtype=np.float32), np.empty(n * t, dtype=np.float32)
         self.members, self.group_of = np.empty(t * GROUP_MOST, dtype=np.int32), np.empty(k, dtype=np.int32)
-        self.rank, self.places = np.empty(k, dtype=np.int32), np.empty(k + 1, dtype=np.intp)
+        self.rank, self.places = np.empty(k, dtype=np.int32), np.empty((self.n_threads, k + 1), dtype=np.intp)
         self.center_moves, self.group_moves = np.empty(k, dtype=np.float32), np.empty(t, dtype=np.float32)
         self.previous = np.empty((k, self.p))
         self.wanted_pairs = np.zeros(max(1, n_threads))
         self.bounds.labels, self.bounds.upper, self.bounds.lower = &self.labels[0], &self.upper[0], &self.lower[0]
         self.moves.of_center, self.moves.of_group = &self.center_moves[0], &self.group_moves[0]
-        self.open, self.n_open = np.empty(n, dtype=np.uint32), np.empty(chunk_count(n, GROUP_ROWS), dtype=np.intp)
+        self.open, self.n_open = np.empty(n, dtype=np.uint32), np.zeros(chunks + 1, dtype=np.intp)  # none in the last
+        self.begins, self.n_sorted = np.empty(self.n_threads, dtype=np.intp), np.empty(self.n_threads, dtype=np.intp)
+        for thread in range(self.n_threads):
+            self.begins[thread] = begin
+            for chunk in range(thread, chunks, self.n_threads):
+                begin += min(n - chunk * GROUP_ROWS, <ptrdiff_t>GROUP_ROWS)
         self.gaps, self.none = np.empty(k * t, dtype=np.float32), np.zeros(t, dtype=np.float32)
         self.center_view.n_rows, self.center_view.n_columns, self.center_view.dtype = k, self.p, MATRIX_FLOAT64
         self.center_view.row_stride, self.center_view.column_stride = self.p * sizeof(double), sizeof(double)
         self.kept = BOUNDS_NONE
-        self.pause, self.next_pause = 0, GROUP_FIRST_PAUSE
+        self.pause, self.next_pause = 0, 0
         self.plain_seconds, self.lost_seconds = INFINITY, 0
         cdef size_t table_size = padded(group_table_bytes(k, self.p, t))
         self.group_worker_size = padded(group_worker_bytes(self.p, t))
@@ -163,26 +175,49 @@ cdef class GroupSearch(PlainSearch):
             if not self.group_moves[self.group_of[j]] >= self.center_moves[j]:
                 self.group_moves[self.group_of[j]] = self.center_moves[j]
 
-    cdef ptrdiff_t _sort(self, ptrdiff_t chunks) noexcept:
-        """Put the open rows into self.order by label, groups side by side; returns how many there are."""
-        cdef ptrdiff_t chunk, place, j, count
-        self.places[:] = 0
-        for chunk in range(chunks):
+    cdef int _sort(self) except -1:
+        """Put the open rows of each thread into its part of self.order by label, groups side by side."""
+        cdef int thread
+        with nogil:
+            for thread in prange(self.n_threads, num_threads=self.n_threads, schedule="static", chunksize=1):
+                self.n_sorted[thread] = self._sort_own(thread)
+        return 0
+
+    cdef ptrdiff_t _sort_own(self, int thread) noexcept nogil:
+        """Those of one thread; returns how many there are."""
+        cdef ptrdiff_t turn, turns = chunk_count(self.points.n_rows, GROUP_ROWS * self.n_threads)
+        cdef ptrdiff_t chunks = chunk_count(self.points.n_rows, GROUP_ROWS), chunk, place, j, count
+        cdef ptrdiff_t* places = &self.places[thread, 0]
+        cdef uint32_t* order = &self.order[self.begins[thread]]
+        memset(places, 0, (self.k + 1) * sizeof(ptrdiff_t))
+        for turn in range(turns):
+            chunk = min(turn * self.n_threads + thread, chunks)
             for place in range(chunk * GROUP_ROWS, chunk * GROUP_ROWS + self.n_open[chunk]):
-                self.places[self.rank[self.labels[self.open[place]]] + 1] += 1
+                places[self.rank[self.labels[self.open[place]]] + 1] += 1
         for j in range(self.k):
-            self.places[j + 1] += self.places[j]
-        count = self.places[self.k]
-        for chunk in range(chunks):
+            places[j + 1] += places[j]
+        count = places[self.k]
+        for turn in range(turns):
+            chunk = min(turn * self.n_threads + thread, chunks)
             for place in range(chunk * GROUP_ROWS, chunk * GROUP_ROWS + self.n_open[chunk]):
                 j = self.rank[self.labels[self.open[place]]]
-                self.order[self.places[j]] = self.open[place]
-                self.places[j] += 1
+                order[places[j]] = self.open[place]
+                places[j] += 1
         return count
 
-    cdef double _wanted(self, ptrdiff_t rows) except -1:
-        """The share of all pairs of rows and groups that bounds have not settled."""
-        return np.sum(self.wanted_pairs) / (<double>rows * self.n_groups)
+    cdef double _wanted(self, double rows) noexcept:
+        """The share of all pairs of so many rows and the groups that bounds have not settled."""
+        cdef double pairs = 0
+        cdef int thread
+        for thread in range(self.n_threads):
+            pairs += self.wanted_pairs[thread]
+        return pairs / (rows * self.n_groups)
+
+    cdef ptrdiff_t _count_open(self) noexcept:
+        cdef ptrdiff_t chunk, count = 0
+        for chunk in range(self.n_open.shape[0]):
+            count += self.n_open[chunk]
+        return count
 
     cdef int _give_way(self, const double[:, ::1] centers, ptrdiff_t rows) except -1:
         """Bounds of so many rows of each GROUP_ROWS give way to the centers' moves."""
@@ -193,7 +228,7 @@ cdef class GroupSearch(PlainSearch):
         return 0
 
     cdef int _fail(self) except -1:
-        self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause, GROUP_MOST_PAUSE)
+        self.pause, self.next_pause = self.next_pause, min(2 * self.next_pause + 1, GROUP_MOST_PAUSE)
         return 0
 
     cdef void _judge(self, double taken) noexcept:
@@ -218,28 +253,33 @@ cdef class GroupSearch(PlainSearch):
         """Whether bounds pay, on a sample; if they do, they are right for all rows afterwards."""
         cdef int kept = self.kept
         cdef ptrdiff_t n = self.points.n_rows
+        cdef double rows = n // GROUP_ROWS * GROUP_SAMPLE + min(n % GROUP_ROWS, GROUP_SAMPLE), hope = GROUP_HOPE
         self.kept = BOUNDS_NONE
         if kept == BOUNDS_NONE:
             return self._start(centers, GROUP_SAMPLE, BOUNDS_TRIED)
         group_table_fill(&self.groups)
         self._give_way(centers, GROUP_SAMPLE)
-        if self._wanted(n // GROUP_ROWS * GROUP_SAMPLE + min(n % GROUP_ROWS, GROUP_SAMPLE)) > GROUP_PAUSE:
+        if self.next_pause == 0 and self.n_groups >= GROUP_SOME:
+            hope = GROUP_HOPE_AT_FIRST
+        if self._count_open() > hope * rows and self._wanted(rows) > GROUP_FEW_PAIRS:
             return self._fail()
         return self._start(centers, GROUP_ROWS, BOUNDS_KEPT)
 
     cdef int _keep(self, const double[:, ::1] centers) except -1:
         """Labels of all rows under these centers from those under the last, by bounds, and the bounds too."""
-        cdef ptrdiff_t count, n = self.points.n_rows
+        cdef ptrdiff_t n = self.points.n_rows, thread, most = 0
         cdef double wanted
         self.kept = BOUNDS_NONE  # until all of this is done: an interrupt leaves some bounds behind
         group_table_fill(&self.groups)
         self._give_way(centers, GROUP_ROWS)
-        count = self._sort(chunk_count(n, GROUP_ROWS))
+        self._sort()
         wanted = self.wanted_share = self._wanted(n)
         if wanted > GROUP_BEGIN:
             self._run(STAGE_BEGIN, n, GROUP_ROWS)
         else:
-            self._run(STAGE_OPEN, count, GROUP_ROWS)
+            for thread in range(self.n_threads):
+                most = max(most, self.n_sorted[thread])
+            self._run(STAGE_OPEN, self.n_threads * chunk_count(most, GROUP_ROWS) * GROUP_ROWS, GROUP_ROWS)
         if wanted > GROUP_PAUSE:
             return self._fail()
         self.kept = BOUNDS_KEPT
@@ -261,20 +301,25 @@ cdef class GroupSearch(PlainSearch):
         return found or self.kept == BOUNDS_KEPT
 
     cdef int _run(self, int stage, ptrdiff_t count, ptrdiff_t most) except -1:
-        """One stage of an update, chunk by chunk of `count` rows, and at most so many of each chunk."""
+        """One stage of an update, chunk by chunk of `count` rows, and at most so many of each chunk.
+
+        They are handed out in turn: what is kept of a row is always read and written by the same thread, as it would
+        have to be brought from one core to another again and again.
+        """
         cdef ptrdiff_t rows = GROUP_GAPS if stage == STAGE_GAPS else GROUP_ROWS
         cdef ptrdiff_t chunks = chunk_count(count, rows), first, last, chunk, a_slice
-        a_slice = slice_chunks(<double>self.k * self.p, rows, 0, self.n_threads)
+        a_slice = slice_chunks(<double>self.k * self.p, rows, 0, self.n_threads) // self.n_threads * self.n_threads
         for first in range(0, chunks, a_slice):
             last = min(first + a_slice, chunks)
             with nogil:
-                for chunk in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
+                for chunk in prange(first, last, num_threads=self.n_threads, schedule="static", chunksize=1):
                     self._chunk(stage, chunk, chunk * rows, min(chunk * rows + most, count), threadid())
             PyErr_CheckSignals()
         return 0
 
     cdef void _chunk(self, int stage, ptrdiff_t chunk, ptrdiff_t start, ptrdiff_t stop, int thread) noexcept nogil:
         cdef group_worker worker
+        cdef ptrdiff_t owner, own
         group_worker_place(&worker, self.p, self.n_groups, self.group_workers + thread * self.group_worker_size)
         if stage == STAGE_BEGIN:
             group_begin_chunk(&self.groups, &self.points, &self.bounds, start, stop, &worker)
@@ -285,7 +330,9 @@ cdef class GroupSearch(PlainSearch):
                                                     &self.none[0], &self.bounds, start, stop, &worker,
                                                     &self.open[start])
         else:
-            group_open_chunk(&self.groups, &self.points, &self.bounds, &self.order[0], start, stop, &worker)
+            owner, own = chunk % self.n_threads, chunk // self.n_threads * GROUP_ROWS
+            group_open_chunk(&self.groups, &self.points, &self.bounds, &self.order[self.begins[owner]], own,
+                             min(own + GROUP_ROWS, self.n_sorted[owner]), &worker)
         self.wanted_pairs[thread] += worker.wanted_pairs
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
