@@ -18,7 +18,7 @@ from common.scratch cimport padded, scratch_allocate, scratch_free
 
 cdef extern from "kmeans/sums.h" nogil:
     ptrdiff_t sums_stride(ptrdiff_t p) noexcept
-    ptrdiff_t sums_copies(ptrdiff_t k) noexcept
+    ptrdiff_t sums_copies(ptrdiff_t k, ptrdiff_t p) noexcept
     void sums_add(const matrix* points, ptrdiff_t start, ptrdiff_t count, const double* weights, const int32_t* labels,
                   double* sums, ptrdiff_t k) noexcept
     void sums_fold(const double* copies, double* to, ptrdiff_t k, ptrdiff_t p) noexcept
@@ -54,7 +54,7 @@ def cluster_sums(points, const double[::1] weights, const int32_t[::1] labels, d
         rows = max(chunk_rows(p), (4 * k + CHUNK_TILE - 1) // CHUNK_TILE * CHUNK_TILE)
         chunks = chunk_count(view.n_rows, rows)
         n_threads = <int>min(n_threads, chunks)
-        size = padded(sums_copies(k) * k * stride * sizeof(double))
+        size = padded(sums_copies(k, p) * k * stride * sizeof(double))
         a_slice = min(chunks, slice_chunks(p, rows, size, n_threads))
         memory = <char*>scratch_allocate(size * (a_slice + 1))
         total = <double*>memory

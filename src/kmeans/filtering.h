@@ -221,7 +221,7 @@ static inline void box_table(const box_tree *tree, box_worker *worker, const dou
 typedef struct {
     const double *centers; /* k x p */
     ptrdiff_t k;
-    double *sums;          /* sums_copies(k) x k x sums_stride(p), or NULL */
+    double *sums;          /* sums_copies(k, p) x k x sums_stride(p), or NULL */
     double *costs;         /* k x COST_STRIDE, with labels */
     int32_t *labels;       /* by the caller's rows, or NULL */
 } box_visit;

@@ -23,7 +23,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uintptr_t
 from libc.string cimport memset
 
 from common.argmin cimport centers_table, centers_table_bytes, centers_table_fill, centers_table_place
-from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows, slice_chunks
+from common.chunks cimport SLICE_BYTES, chunk_count, chunk_rows_of, slice_chunks
 from common.matrix cimport MATRIX_FLOAT32, MATRIX_FLOAT64, acquire_matrix, matrix, matrix_dtype, matrix_row_f64, weights_pointer
 from common.scratch cimport CACHE_LINE, padded, scratch_allocate, scratch_free
 
@@ -94,7 +94,7 @@ cdef class PlainSearch:
         self.weights = weights_pointer(weights)
         self.k, self.p, self.n_threads = k, self.points.n_columns, n_threads
         cdef double work = <double>k * self.p
-        self.rows = chunk_rows(work)
+        self.rows = chunk_rows_of(self.points.n_rows, work)
         self.chunks = chunk_count(self.points.n_rows, self.rows)
         # A thread more takes some microseconds to wake up, and far longer on a busy machine.
         cdef double worth = self.points.n_rows * (work + 4) / WORK_A_THREAD

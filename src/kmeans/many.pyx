@@ -11,7 +11,7 @@ from libc.stddef cimport ptrdiff_t, size_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 
-from common.chunks cimport chunk_rows
+from common.chunks cimport chunk_rows, chunk_rows_of
 from common.matrix cimport acquire_matrix, matrix, weights_pointer
 from common.scratch cimport padded, scratch_allocate, scratch_free
 
@@ -47,7 +47,7 @@ cdef enum:
 
 def most_rows(ptrdiff_t k, ptrdiff_t p):
     """Return how many rows a problem may have: as many as are one chunk, for seeding and for an iteration."""
-    return min(chunk_rows(p), chunk_rows(<double>k * p))
+    return min(chunk_rows(p), chunk_rows_of(0, <double>k * p))
 
 
 def solve(list problems, ptrdiff_t k, ptrdiff_t trials, ptrdiff_t max_iter, double tol, const double[:, ::1] uniforms,

@@ -3,8 +3,8 @@
  *
  * A cluster's accumulator is p sums, then the weight, padded to 32 bytes, or from four columns on to whole 64-byte
  * vectors. Rows that follow each other often share a label, and an addition to memory must wait for the previous one to
- * the same place (about 10 cycles); with few clusters, consecutive rows therefore go to SUMS_COPIES accumulators in
- * turn, added up in order at the end.
+ * the same place (about 10 cycles); with few clusters and columns, consecutive rows therefore go to SUMS_COPIES accumulators
+ * in turn, added up in order at the end.
  */
 #ifndef FASTCLUSTER_EXT_SUMS_H
 #define FASTCLUSTER_EXT_SUMS_H
@@ -14,11 +14,14 @@
 
 #define SUMS_COPIES 4
 #define SUMS_COPIES_MOST_CLUSTERS 64
+#define SUMS_COPIES_MOST_COLUMNS 32
 
 typedef double sums_vector __attribute__((vector_size(32), aligned(8)));
 
 static inline ptrdiff_t sums_stride(ptrdiff_t p) { return p < 4 ? 4 : (p + 1 + 7) / 8 * 8; }
-static inline ptrdiff_t sums_copies(ptrdiff_t k) { return k <= SUMS_COPIES_MOST_CLUSTERS ? SUMS_COPIES : 1; }
+static inline ptrdiff_t sums_copies(ptrdiff_t k, ptrdiff_t p) {
+    return k <= SUMS_COPIES_MOST_CLUSTERS && p <= SUMS_COPIES_MOST_COLUMNS ? SUMS_COPIES : 1;
+}
 
 FC_INLINE void sums_add_narrow(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                                const int32_t *labels, double *sums, ptrdiff_t copy_size, matrix_dtype dtype, int p,
@@ -105,7 +108,7 @@ static inline void sums_add_four(const matrix *view, ptrdiff_t start, ptrdiff_t 
 FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                               const int32_t *labels, double *sums, ptrdiff_t k, matrix_dtype dtype) {
     const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = view->column_stride;
-    const ptrdiff_t copy_size = sums_copies(k) > 1 ? k * sums_stride(p) : 0;
+    const ptrdiff_t copy_size = sums_copies(k, p) > 1 ? k * sums_stride(p) : 0;
     if (p == 3) {
         sums_add_narrow(view, start, count, weights, labels, sums, copy_size, dtype, 3, rs, cs);
     } else if (p == 2) {
@@ -135,7 +138,7 @@ FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t cou
     }
 }
 
-/* Adds rows [start, start + count) to `sums`: sums_copies(k) blocks of k x sums_stride(p) doubles.
+/* Adds rows [start, start + count) to `sums`: sums_copies(k, p) blocks of k x sums_stride(p) doubles.
  * weights: of these rows, or NULL for ones. start must be a multiple of SUMS_COPIES. */
 static inline void sums_add(const matrix *points, ptrdiff_t start, ptrdiff_t count, const double *weights,
                             const int32_t *labels, double *sums, ptrdiff_t k) {
@@ -145,25 +148,25 @@ static inline void sums_add(const matrix *points, ptrdiff_t start, ptrdiff_t cou
 /* Adds the copies `from` up to `to`, which may be the first of them. */
 static inline void sums_fold(const double *from, double *to, ptrdiff_t k, ptrdiff_t p) {
     const ptrdiff_t size = k * sums_stride(p);
-    if (sums_copies(k) == 1 && from == to) return;
+    if (sums_copies(k, p) == 1 && from == to) return;
     for (ptrdiff_t i = 0; i < size; i++) {
         double total = from[i];
-        for (ptrdiff_t copy = 1; copy < sums_copies(k); copy++) total += from[copy * size + i];
+        for (ptrdiff_t copy = 1; copy < sums_copies(k, p); copy++) total += from[copy * size + i];
         to[i] = total;
     }
 }
 
 /* Bytes in which a thread adds rows up by itself. */
 static inline size_t sums_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
-    return sums_copies(k) > 1 ? (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double) : 0;
+    return sums_copies(k, p) > 1 ? (size_t)(sums_copies(k, p) * k * sums_stride(p)) * sizeof(double) : 0;
 }
 
 /* Where to add rows up, cleared, before sums_fold brings them to `sums`, k x sums_stride(p): the copies in `scratch`
  * (sums_scratch_bytes), or, if there is one only, `sums`. Another core has read these the last time, and may be far away:
  * every cache line that is taken from it costs up to 200 ns. */
 static inline double *sums_begin(double *scratch, double *sums, ptrdiff_t k, ptrdiff_t p) {
-    double *own = sums_copies(k) > 1 ? scratch : sums;
-    memset(own, 0, (size_t)(sums_copies(k) * k * sums_stride(p)) * sizeof(double));
+    double *own = sums_copies(k, p) > 1 ? scratch : sums;
+    memset(own, 0, (size_t)(sums_copies(k, p) * k * sums_stride(p)) * sizeof(double));
     return own;
 }
 
