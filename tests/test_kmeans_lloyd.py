@@ -273,6 +273,20 @@ def test_bounds_change_nothing(kind, dtype, n, p, k):
         assert_same_bits(result, kmeans(X, k, n_threads=n_threads, **options))
 
 
+@pytest.mark.parametrize("n", [1025, 1500, 2047, 3000, 5000])
+def test_few_rows_and_much_work(n):
+    # Fewer chunks of bounds than threads, and of rows as many as few rows are cut into.
+    X = clustered(n, 70, 90, spread=1.0).astype(np.float32)
+    weights = np.random.default_rng(n).integers(0, 3, n).astype(float)
+    options = {"init": X[:60], "sample_weight": weights, "max_iter": 9, "tol": 0}
+    result = kmeans(X, 60, history=True, n_threads=5, **options)
+    for step in result.history[::2]:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+    assert_consistent(X, result, weights)
+    for n_threads in (1, 2, 3):
+        assert_same_bits(result, kmeans(X, 60, n_threads=n_threads, **options))
+
+
 def test_bounds_after_balls_were_given_up():
     # Balls do not pay without clusters; bounds do, when centers hardly move any more.
     X = np.random.default_rng(7).uniform(size=(6001, 50))
@@ -330,11 +344,13 @@ def test_few_centers_of_points_with_and_without_clusters(n, p, k):
         assert_consistent(X, result)
 
 
-def boxes_to_ask_for(X, k):
-    """What calls for a BoxSearch, and the list of those that it was called for."""
+def boxes_to_ask_for(X, k, most_pairs):
+    """What a trial asks for boxes, and the list of those that it got."""
     asked = []
 
-    def boxes():
+    def boxes(share):
+        if share > most_pairs:
+            return None
         asked.append(_kernels.load("lloyd").BoxSearch(X, None, k, 2))
         return asked[-1]
 
@@ -347,8 +363,8 @@ def test_a_trial_tells_where_another_search_pays(kind):
     X = clustered(17_000, 6, 16) if kind == "clusters" else np.random.default_rng(4).uniform(size=(17_000, 6))
     X = X.astype(np.float32)
     lloyd = _kernels.load("lloyd")
-    boxes, asked = boxes_to_ask_for(X, 16)
-    search = lloyd.TrialSearch(X, None, 16, 2, boxes, most_pairs=0.33)
+    boxes, asked = boxes_to_ask_for(X, 16, 0.33)
+    search = lloyd.TrialSearch(X, None, 16, 2, boxes)
     centers = X[:16].astype(np.float64)
     plain = centers.copy()
     search.lloyd(centers, max_iter=20, tolerance=-1.0)
@@ -376,24 +392,53 @@ def test_what_does_not_mislead_a_trial(kind):
     if kind == "first center on a single row":
         X[7] = start[0] = 300
     lloyd = _kernels.load("lloyd")
-    boxes, asked = boxes_to_ask_for(X, 8)
-    search = lloyd.TrialSearch(X, None, 8, 2, boxes, most_pairs=0.75)
+    boxes, asked = boxes_to_ask_for(X, 8, 0.75)
+    search = lloyd.TrialSearch(X, None, 8, 2, boxes)
     search.lloyd(start, max_iter=20, tolerance=-1.0)
     assert asked
     with pytest.raises(ValueError, match="otherwise must be given"):
-        lloyd.TrialSearch(X, None, 8, 2, None, most_pairs=0.75)
+        lloyd.TrialSearch(X, None, 8, 2, None)
 
 
 @pytest.mark.kernel
 def test_a_trial_of_labels_without_rows_tells_nothing():
     X = clustered(30_000, 5, 12, spread=0.02).astype(np.float32)
     lloyd = _kernels.load("lloyd")
-    boxes, asked = boxes_to_ask_for(X, 12)
-    search = lloyd.TrialSearch(X, None, 12, 2, boxes, most_pairs=0.6)
+    boxes, asked = boxes_to_ask_for(X, 12, 0.6)
+    search = lloyd.TrialSearch(X, None, 12, 2, boxes)
     centers = X[:12].astype(np.float64)
     centers[[0, 4, 8]] += 1000  # those whose rows are asked
     search.lloyd(centers, max_iter=20, tolerance=-1.0)
     assert asked
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("kind", ["columns that go together", "none"])
+def test_boxes_where_balls_leave_some_centers(kind):
+    generator = np.random.default_rng(6)
+    X = generator.normal(size=(40_000, 8))
+    if kind != "none":
+        X = X @ (np.diag([8, 4, 2, 1, 0.5, 0.5, 0.5, 0.25]) @ np.linalg.qr(generator.normal(size=(8, 8)))[0])
+    X = X.astype(np.float32)
+    lloyd = _kernels.load("lloyd")
+    asked = []
+
+    def boxes():
+        asked.append(lloyd.BoxSearch(X, None, 64, 2))
+        return asked[-1]
+
+    search = lloyd.BallSearch(X, None, 64, 2, boxes, 2, 0.1, 0.75 * 64)
+    centers = X[:64].astype(np.float64)
+    plain = centers.copy()
+    search.lloyd(centers, max_iter=2, tolerance=-1.0)
+    assert not asked
+    search.lloyd(centers, max_iter=10, tolerance=-1.0)
+    assert len(asked) == (kind != "none")
+    lloyd.PlainSearch(X, None, 64, 2).lloyd(plain, max_iter=12, tolerance=-1.0)
+    np.testing.assert_allclose(centers, plain, rtol=0, atol=1e-12)
+    labels = np.empty(len(X), dtype=np.int32)
+    search.evaluate(centers, labels)
+    np.testing.assert_array_equal(labels, reference.nearest(X, centers))
 
 
 @pytest.mark.kernel

@@ -71,6 +71,15 @@ def test_offsets_weights_and_centers():
     assert_same(kmeans_many(cube, 3, random_state=0), kmeans_many(list(cube), 3, random_state=0))
 
 
+@pytest.mark.parametrize(("n", "p", "k"), [(2040, 8, 16), (1300, 10, 20), (500, 16, 32), (260, 50, 20)])
+def test_the_largest_of_the_small_problems(n, p, k):
+    # Together with larger ones: what a call for each cuts rows into must not show.
+    generator = np.random.default_rng(n)
+    Xs = [generator.normal(size=(rows, p)).astype(np.float32) for rows in (n, n + n // 4, 2 * n, 5 * n)]
+    expected = [kmeans(X, k, init=X[:k], max_iter=5, tol=0) for X in Xs]
+    assert_same(kmeans_many(Xs, k, init=[X[:k] for X in Xs], max_iter=5, tol=0, n_threads=2), expected)
+
+
 def test_random_states():
     Xs = problems_of(5)
     generators = [np.random.default_rng(1), np.random.default_rng(1)]

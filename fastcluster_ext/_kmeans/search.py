@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 from fastcluster_ext import _kernels
@@ -28,9 +30,16 @@ _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8
 _BOX_MANY_CENTERS = {7: 128, 8: 256}  # of so wide points, boxes are for few centers, and for so many and more
 _BOX_MANY_CENTERS_POINTS = {7: 600, 8: 1500}  # if there are so many points for each
+# Where balls do not pay, nor boxes in general, boxes pay after so many iterations if balls left at most so many centers
+# a point, and such a share of them: columns of most real data go together, as if there were fewer.
+_BOX_PATIENCE = 2
+_BOX_MOST_LEFT = 100.0
+_BOX_MOST_PAIRS_LEFT = 0.6
+_BOX_MOST_PAIRS_LEFT_OF_SOME = 0.4
 _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
+_BOX_FEW_CENTERS_OF_SOME = {4: 16, 5: 16, 6: 12}
 _BOX_SOME_CENTERS = 32
 
 # When keeping bounds pays (`_bounds_pay`).
@@ -43,10 +52,10 @@ _BOUND_LEAST_CENTERS = 16
 _BOUND_MOST_CENTERS = 8192
 _BOUND_LEAST_ITERATIONS = 4
 _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a center
-# Iterations after which they pay even where points have no clusters: labels hardly change then; sooner where points are
-# few, and save the more the wider they are.
+# Iterations after which they pay even where points have no clusters: labels hardly change then; sooner of wide points,
+# as they save the more, unless few points and few centers make little of it.
 _BOUND_PATIENCE = 32
-_BOUND_PATIENCE_OF_FEW_WIDE = 8
+_BOUND_PATIENCE_OF_WIDE = 8
 _BOUND_FEW_POINTS = 2**13
 _BOUND_SOME_CENTERS = 32
 
@@ -64,10 +73,15 @@ _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 24  # where bounds pay less if there a
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
 _BALL_MOST_BYTES = 2**31  # of the copy of the points
-# Share of the pairs of a point and a center that balls may leave; of up to _BOX_WIDE columns boxes leave fewer than the
-# plain search.
+# Share of the pairs of a point and a center that balls may leave; less of few columns, which the plain search is quick
+# with, and if centers are few, too, or boxes leave fewer.
 _BALL_MOST_PAIRS = 0.33
+_BALL_MOST_PAIRS_OF_NARROW = 0.25
+_BALL_FEW_CENTERS = 48
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
+# The same where few centers are enough for boxes: only far fewer are better, to be found out if a sample leaves few.
+_BALL_MOST_PAIRS_BEFORE_BOXES = 0.15
+_BALL_HOPEFUL_PAIRS = 0.35
 # The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
 # columns; else seven tenths at least.
 _BALL_MOST_PAIRS_OF_FEW = 0.75
@@ -77,34 +91,59 @@ _BALL_MOST_PAIRS_OF_SOME = 0.6
 def search_for(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
-    kind, patience, most_pairs = kernel.PlainSearch, 0, _BALL_MOST_PAIRS
+    n, p = points.shape
+    kind = other = kernel.PlainSearch  # without balls, and where balls do not pay
+    patience, most_pairs, most_left = 0, _BALL_MOST_PAIRS, math.inf
     if _boxes_pay(points, k, iterations):
-        kind, patience = kernel.BoxSearch, 1
-        if points.shape[1] <= _BOX_WIDE:
+        if _boxes_need_clusters(points, k):
+            return kernel.TrialSearch(points, weights, k, threads, _if_clustered(points, weights, k, threads))
+        kind, other, patience = kernel.BoxSearch, kernel.BoxSearch, 1
+        if p <= _BOX_WIDE:
             most_pairs = _BALL_MOST_PAIRS_OF_BOXES
     elif _bounds_pay(points, k, iterations):
-        few_and_wide = (
-            len(points) < _BOUND_FEW_POINTS and points.shape[1] >= _BALL_VERY_WIDE and k >= _BOUND_SOME_CENTERS
-        )
-        kind, patience = kernel.GroupSearch, _BOUND_PATIENCE_OF_FEW_WIDE if few_and_wide else _BOUND_PATIENCE
-    # Without balls this is the plain search itself.
-    otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
-    if kind is kernel.BoxSearch and _boxes_need_clusters(points, k):
-        few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
-        most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
-        return kernel.TrialSearch(points, weights, k, threads, otherwise, most_pairs=most_pairs)
-    if _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
-        return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)
-    return kind(points, weights, k, threads)
+        kind, other, patience = kernel.GroupSearch, kernel.GroupSearch, _BOUND_PATIENCE
+        if p >= _BALL_VERY_WIDE and (n >= _BOUND_FEW_POINTS or k >= _BOUND_SOME_CENTERS):
+            patience = _BOUND_PATIENCE_OF_WIDE
+    elif p <= _BOX_MOST_COLUMNS:
+        most_pairs = _BALL_MOST_PAIRS_OF_NARROW if k > _BALL_FEW_CENTERS else _BALL_MOST_PAIRS_OF_BOXES
+        if n >= _BOX_MANY_POINTS or (n >= _BOX_SOME_POINTS and (k >= _BOX_SOME_CENTERS or p >= _BOX_WIDE)):
+            other, patience = kernel.BoxSearch, _BOX_PATIENCE
+            share = _BOX_MOST_PAIRS_LEFT if n >= _BOX_MANY_POINTS else _BOX_MOST_PAIRS_LEFT_OF_SOME
+            most_left = min(_BOX_MOST_LEFT, share * k)
+    if not _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
+        return kind(points, weights, k, threads)
+    otherwise = None if other is kernel.PlainSearch else lambda: other(points, weights, k, threads)
+    return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs, most_left)
+
+
+def _if_clustered(points: Array, weights: Floats | None, k: int, threads: int) -> Callable[[float], Any]:
+    """Return what a trial asks for a search to go on with; it tells which share of the pairs balls leave."""
+    kernel = _kernels.load("lloyd")
+    n, p = points.shape
+    balls_too = n >= _BOX_MANY_POINTS and p >= _BOX_WIDE and k > _BOX_FEWEST_CENTERS
+    few = k <= _BOX_FEWEST_CENTERS or p >= _BOX_WIDE
+    most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
+
+    def boxes() -> Any:
+        return kernel.BoxSearch(points, weights, k, threads)
+
+    def search(share: float) -> Any:
+        if balls_too and share <= _BALL_HOPEFUL_PAIRS:
+            return kernel.BallSearch(points, weights, k, threads, boxes, 1, _BALL_MOST_PAIRS_BEFORE_BOXES)
+        return boxes() if share <= most_pairs else None
+
+    return search
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
 # columns, 4 to 1024 centers, 20 iterations; two cores with AVX-512 that share a cache. Which search is best also
 # depends on the data: at 200k x 6, k = 64, balls make clustered points twice as fast as boxes do, uniform ones no
 # faster. Where the two disagree, the rules take what loses least at worst: the grid aims at a tenth, and counts the
-# sizes that lose more. Where the cores share none, and a cache line takes 170 ns from one to the other instead of 25,
-# all that is done in short turns takes longer: there, trials of 20 thousand points and some of their boxes lose up to
-# a fifth.
+# sizes that lose more. Of 5 to 8 columns, points were also looked at whose columns go together (of unequal widths, of a
+# few factors, neighborhoods in a photo): boxes make them up to three times as fast, balls are slow to make.
+#
+# Where the cores share no cache, and a line takes 170 ns from one to the other instead of 25, or where others keep the
+# multipliers busy, comparing all takes up to a fifth longer; boxes are better then for 200k x 8, 16 or 256 centers.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
@@ -118,7 +157,9 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
         return True
-    if k <= _BOX_FEW_CENTERS and n >= _BOX_SOME_POINTS and _BOX_NARROWEST <= p < _BOX_MOST_COLUMNS:
+    if k <= _BOX_FEW_CENTERS_OF_SOME.get(p, 0) and n >= _BOX_SOME_POINTS:
+        return True
+    if k <= _BOX_FEW_CENTERS and n >= _BOX_MANY_POINTS:
         return True
     if k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS:
         return True

@@ -205,8 +205,10 @@ FC_INLINE double matrix_distance_typed(const char *row, const double *center, pt
         const double difference = matrix_value(row + i * column_stride, dtype) - center[i];
         squared += difference * difference;
     }
-    for (int l = 0; l < lanes; l++) squared += lane[l];
-    return squared;
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    }
+    return squared + lane[0];
 }
 
 /* The squared distance of a row of a constant dtype to `center`, p doubles; added up in lanes that are the same in every

@@ -100,8 +100,6 @@ enum {
     BALL_SAMPLE = 64,        /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
-    BALL_SORTED = 20,        /* bits of a distance that are sorted by, in two digits, */
-    BALL_FEW_SORTED = 256,   /* or in four, if there are fewer rows */
 };
 #define BALL_SPLIT_GAIN 0.7  /* of the sum of squared distances is left, at most, for a split to be made */
 
@@ -129,6 +127,49 @@ FC_INLINE ptrdiff_t ball_distances(const matrix *points, const double *center, b
         if (members[i].squared > members[farthest].squared) farthest = i;
     }
     return farthest;
+}
+
+/* How far a row lies in a direction. */
+FC_INLINE double ball_along(const char *row, const double *direction, ptrdiff_t p, ptrdiff_t column_stride,
+                            matrix_dtype dtype) {
+    enum { lanes = 8 };
+    double lane[lanes] = {0}, along = 0;
+    ptrdiff_t i = 0;
+    for (; i + lanes <= p; i += lanes) {
+        for (int l = 0; l < lanes; l++) {
+            lane[l] += matrix_value(row + (i + l) * column_stride, dtype) * direction[i + l];
+        }
+    }
+    for (; i < p; i++) along += matrix_value(row + i * column_stride, dtype) * direction[i];
+    for (int half = lanes / 2; half > 0; half /= 2) {
+        for (int l = 0; l < half; l++) lane[l] += lane[l + half];
+    }
+    return along + lane[0];
+}
+
+/* Splits members by which of two means is nearer: those of the one first; returns how many these are. The means give way
+ * to the direction between them. */
+FC_INLINE ptrdiff_t ball_split(const matrix *points, ball_member *members, ball_member *spare, ptrdiff_t count,
+                               double *one, const double *other, ptrdiff_t column_stride, matrix_dtype dtype) {
+    const ptrdiff_t p = points->n_columns;
+    double middle = 0;
+    for (ptrdiff_t c = 0; c < p; c++) {
+        const double direction = other[c] - one[c];
+        middle += direction * (one[c] + 0.5 * direction);
+        one[c] = direction;
+    }
+    ptrdiff_t nearer = 0, rest = 0;
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const ball_member member = members[i];
+        if (i + BALL_ROWS_AHEAD < count) ball_ask(points, members[i + BALL_ROWS_AHEAD].row);
+        /* Both are written, one of them to stay: nobody can tell where the next one goes. */
+        const int is_nearer = ball_along(ball_row(points, member), one, p, column_stride, dtype) < middle;
+        members[nearer] = spare[rest] = member;
+        nearer += is_nearer;
+        rest += !is_nearer;
+    }
+    memcpy(members + nearer, spare, (size_t)rest * sizeof(ball_member));
+    return nearer;
 }
 
 /* Finds two means that every step-th member lies closer to than to one. means: 4 p doubles; the first p become the mean
@@ -173,29 +214,29 @@ FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdi
     return apart <= BALL_SPLIT_GAIN * together;
 }
 
-/* Sorts by distance, as far as BALL_SORTED bits tell, and then by row. `spare`: as many members. */
-static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count) {
-    /* Counting digits takes time by itself. */
-    const int digit = count < BALL_FEW_SORTED ? BALL_SORTED / 4 : BALL_SORTED / 2, digits = 1 << digit;
-    ball_member *from = members, *to = spare;
-    for (int shift = 31 - BALL_SORTED; shift < 31; shift += digit) {
-        uint32_t places[(1 << BALL_SORTED / 2) + 1];
-        memset(places, 0, (size_t)(digits + 1) * sizeof(uint32_t));
-        for (ptrdiff_t i = 0; i < count; i++) {
-            uint32_t bits;
-            memcpy(&bits, &from[i].squared, sizeof(bits));
-            places[(bits >> shift & (uint32_t)(digits - 1)) + 1]++;
-        }
-        for (int d = 0; d < digits; d++) places[d + 1] += places[d];
-        for (ptrdiff_t i = 0; i < count; i++) {
-            uint32_t bits;
-            memcpy(&bits, &from[i].squared, sizeof(bits));
-            to[places[bits >> shift & (uint32_t)(digits - 1)]++] = from[i];
-        }
-        ball_member *const swap = from;
-        from = to;
-        to = swap;
+/* Sorts by distance, in buckets that are a hundredth to an eighth wide, and then by row. largest: the greatest of the
+ * squared distances; what is less than a 256th of it is as good as nothing. `spare`: as many members. */
+static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count, float largest) {
+    /* Counting takes time by itself; so few rows are one ball or two. */
+    const int digits = count < BALL_ROWS ? 6 : count < 8 * BALL_ROWS ? 8 : 10, last = (1 << digits) - 1;
+    const int shift = 26 - digits; /* eight powers of two */
+    uint32_t places[(1 << 10) + 1], most;
+    memset(places, 0, (size_t)(last + 2) * sizeof(uint32_t));
+    memcpy(&most, &largest, sizeof(most));
+#define BALL_BUCKET(bits) ((most - (bits)) >> shift < (uint32_t)last ? last - (int)((most - (bits)) >> shift) : 0)
+    for (ptrdiff_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &members[i].squared, sizeof(bits));
+        places[BALL_BUCKET(bits) + 1]++;
     }
+    for (int d = 0; d < last; d++) places[d + 1] += places[d];
+    memcpy(spare, members, (size_t)count * sizeof(ball_member));
+    for (ptrdiff_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &spare[i].squared, sizeof(bits));
+        members[places[BALL_BUCKET(bits)]++] = spare[i];
+    }
+#undef BALL_BUCKET
 }
 
 /* How many of `count` sorted rows make one ball: as many as fit, or fewer where the distances leap. */
@@ -219,22 +260,16 @@ FC_INLINE void ball_cut_typed(const matrix *points, uint32_t *order, ptrdiff_t c
         const ptrdiff_t rows = ends[open] - start, step = rows / BALL_SAMPLE + 1;
         ball_member *const some = members + start;
         if (open < BALL_DEEPEST && ball_falls_apart(points, some, rows, step, means, dtype)) {
-            ptrdiff_t one = 0, other = 0;
-            for (ptrdiff_t i = 0; i < rows; i++) {
-                const char *row = ball_row(points, some[i]);
-                if (i + BALL_ROWS_AHEAD < rows) ball_ask(points, some[i + BALL_ROWS_AHEAD].row);
-                const double distance = matrix_distance(row, means + p, p, cs, dtype);
-                if (distance < matrix_distance(row, means + 2 * p, p, cs, dtype)) some[one++] = some[i];
-                else spare[other++] = some[i];
-            }
-            memcpy(some + one, spare, (size_t)other * sizeof(ball_member));
-            if (one > 0 && other > 0) {
-                ends[++open] = start + one;
+            const ptrdiff_t item = (ptrdiff_t)1 << dtype, nearer =
+                cs == item ? ball_split(points, some, spare, rows, means + p, means + 2 * p, item, dtype)
+                           : ball_split(points, some, spare, rows, means + p, means + 2 * p, cs, dtype);
+            if (nearer > 0 && nearer < rows) {
+                ends[++open] = start + nearer;
                 continue;
             }
         }
-        ball_distances(points, means, some, rows, 1, dtype);
-        ball_sort(some, spare, rows);
+        const ptrdiff_t farthest = ball_distances(points, means, some, rows, 1, dtype);
+        ball_sort(some, spare, rows, some[farthest].squared);
         for (ptrdiff_t at = start; at < ends[open]; at += sizes[found++]) {
             sizes[found] = (int32_t)ball_size(members + at, ends[open] - at);
         }
@@ -373,16 +408,17 @@ static inline void ball_fill(ball_set *balls, ptrdiff_t ball, char *data) {
     const matrix tile = ball_tile(balls, ball, data);
     const double *weights = balls->weights ? balls->weights + start : NULL;
     double *middle = balls->middles + ball * p, *sums = balls->sums + ball * sums_stride(p);
-    double squared[BALL_ROWS], largest = 0;
+    double squared[BALL_ROWS], lane[SUMS_LANES] = {0}, largest = 0;
     MATRIX_DISPATCH(&balls->points, ball_fill_typed, balls->order + start, tile.n_rows, ball_lanes(tile.n_rows), data)
     if (tile.dtype == MATRIX_FLOAT32) ball_measure_typed(&tile, weights, middle, sums, squared, MATRIX_FLOAT32);
     else ball_measure_typed(&tile, weights, middle, sums, squared, MATRIX_FLOAT64);
     sums[p] = weights ? 0 : (double)tile.n_rows;
-    for (ptrdiff_t r = 0; r < tile.n_rows; r++) {
-        if (weights) sums[p] += weights[r];
-        /* Anything not finite is kept: the radius of such a ball reaches every center. */
-        if (!(squared[r] <= largest)) largest = squared[r];
+    for (ptrdiff_t r = 0; weights && r < tile.n_rows; r++) sums[p] += weights[r];
+    /* Anything not finite is kept: the radius of such a ball reaches every center. Behind the last row it is there again. */
+    for (ptrdiff_t r = 0; r < ball_lanes(tile.n_rows); r += SUMS_LANES) {
+        for (int l = 0; l < SUMS_LANES; l++) lane[l] = squared[r + l] <= lane[l] ? lane[l] : squared[r + l];
     }
+    for (int l = 0; l < SUMS_LANES; l++) largest = lane[l] <= largest ? largest : lane[l];
     balls->radii[ball] = sqrt(largest) * (1 + BALL_SLACK);
 }
 

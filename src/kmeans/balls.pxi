@@ -54,6 +54,8 @@ cdef enum:
 
 cdef enum:
     BALL_TASKS = 64         # at most: units of work and of partial sums
+    BALL_NARROW = 8         # columns, of which
+    BALL_LEAST_ROWS = 64    # a ball counts as so many rows: smaller ones take as long, beside quick distances
     BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
     BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
@@ -75,8 +77,8 @@ cdef class BallSearch(PlainSearch):
     on, if some of them tell that this pays, or at least that it may later: where they leave at most a share of
     `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
     8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
-    pay in so many iterations (`patience`), `otherwise` is called for another search, which stays; before, all distances
-    are computed.
+    pay in so many iterations (`patience`), `otherwise` is called for another search, which stays, if the last trial left
+    at most `most_left` centers a row; before, and if not, all distances are computed.
     """
 
     cdef readonly object otherwise
@@ -87,6 +89,7 @@ cdef class BallSearch(PlainSearch):
         bint useful, void
         double most_pairs
         double left  # centers a row that are compared
+        double tried, most_left  # those that the last trial left; for another search, at most
         double[:, ::1] visited
         float[::1] moves
         const float* known_moves
@@ -97,11 +100,11 @@ cdef class BallSearch(PlainSearch):
         object kept
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS):
+                  ptrdiff_t patience=1, double most_pairs=BALL_MOST_PAIRS, double most_left=INFINITY):
         cdef ptrdiff_t n = self.points.n_rows
         self.ball_workers = NULL
-        self.otherwise, self.patience, self.most_pairs = otherwise, patience, most_pairs
-        self.iteration, self.next_trial, self.useful, self.left = 0, 1, False, k
+        self.otherwise, self.patience, self.most_pairs, self.most_left = otherwise, patience, most_pairs, most_left
+        self.iteration, self.next_trial, self.useful, self.left, self.tried = 0, 1, False, k, k
         self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
         self.ball_workers = <char*>scratch_allocate(self.ball_worker_size * self.n_threads)
@@ -217,7 +220,9 @@ cdef class BallSearch(PlainSearch):
 
     cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
         """Balls of the rows of each label, if they pay."""
-        cdef double left = left_by_balls(&self.points, &labels[0], &centers[0, 0], self.k, 1)
+        cdef ptrdiff_t least_rows = min(<ptrdiff_t>BALL_LEAST_ROWS, self.points.n_rows // self.k) if self.p <= BALL_NARROW else 1
+        cdef double left = left_by_balls(&self.points, &labels[0], &centers[0, 0], self.k, 1, least_rows)
+        self.tried = min(left, <double>self.k)
         if hopeless(left, self.k, self.p):
             self.next_trial = 0
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
@@ -317,6 +322,7 @@ cdef class BallSearch(PlainSearch):
 
     cdef bint _call_other(self) except -1:
         """Is there another search, or is it time for one?"""
-        if self.other is None and self.otherwise is not None and self.iteration > self.patience and not self.useful:
+        if (self.other is None and self.otherwise is not None and self.iteration > self.patience and not self.useful
+                and self.tried <= self.most_left):
             self.other = self.otherwise()
         return self.other is not None

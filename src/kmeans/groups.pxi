@@ -66,9 +66,11 @@ cdef enum:
 cdef double GROUP_BEGIN = 0.5
 cdef double GROUP_PAUSE = 0.9
 # Bounds are kept if a trial leaves at most such a share of the rows open: an open row takes about twice the time of one
-# in PlainSearch. The first trial may leave more, where there are some groups, as that becomes less at once if there are
-# clusters, and is nearly all if there are none. Or if it leaves so few of the pairs: open rows take less time then.
+# in PlainSearch, and of few centers other rows hardly take less. The first trial may leave more, where there are some
+# groups, as that becomes less at once if there are clusters, and is nearly all if there are none. Or if it leaves so few
+# of the pairs: open rows take less time then.
 cdef double GROUP_HOPE = 0.5
+cdef double GROUP_HOPE_OF_ONE = 0.2
 cdef double GROUP_HOPE_AT_FIRST = 0.7
 cdef double GROUP_FEW_PAIRS = 0.1
 
@@ -259,7 +261,9 @@ cdef class GroupSearch(PlainSearch):
             return self._start(centers, GROUP_SAMPLE, BOUNDS_TRIED)
         group_table_fill(&self.groups)
         self._give_way(centers, GROUP_SAMPLE)
-        if self.next_pause == 0 and self.n_groups >= GROUP_SOME:
+        if self.n_groups == 1:
+            hope = GROUP_HOPE_OF_ONE
+        elif self.next_pause == 0 and self.n_groups >= GROUP_SOME:
             hope = GROUP_HOPE_AT_FIRST
         if self._count_open() > hope * rows and self._wanted(rows) > GROUP_FEW_PAIRS:
             return self._fail()

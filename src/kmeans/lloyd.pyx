@@ -67,8 +67,8 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise, patience, most_pairs: what BallSearch calls for another search where balls do not pay, and when that is so;
-        by default it compares all, as this. What TrialSearch calls where they would pay
+    otherwise, patience, most_pairs, most_left: what BallSearch calls for another search where balls do not pay, and when
+        that is so; by default it compares all, as this. What TrialSearch calls to find out
     """
 
     cdef:
@@ -86,7 +86,7 @@ cdef class PlainSearch:
         int n_threads
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
-                  ptrdiff_t patience=1, double most_pairs=1):
+                  ptrdiff_t patience=1, double most_pairs=1, double most_left=INFINITY):
         self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True

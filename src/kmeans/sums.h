@@ -277,17 +277,18 @@ FC_INLINE void costs_add_p(const matrix *view, ptrdiff_t start, ptrdiff_t count,
     const char *at = view->data + start * view->row_stride;
     for (ptrdiff_t r = 0; r < count; r++, at += view->row_stride) {
         const double *center = centers + (ptrdiff_t)labels[r] * p, weight = weights ? weights[r] : 1.0;
-        double *cost = costs + (ptrdiff_t)labels[r] * COST_STRIDE;
-        cost[COST_INERTIA] += weight * matrix_distance(at, center, p, view->column_stride, dtype);
-        cost[COST_WEIGHT] += weight;
-        cost[COST_ROWS] += 1.0;
+        const double squared = matrix_distance(at, center, p, view->column_stride, dtype);
+        /* COST_INERTIA, COST_WEIGHT, COST_ROWS, and nothing. */
+        *(sums_vector *)(costs + (ptrdiff_t)labels[r] * COST_STRIDE) += (sums_vector){weight * squared, weight, 1.0, 0.0};
     }
 }
 
 FC_INLINE void costs_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                                const int32_t *labels, const double *centers, double *costs, matrix_dtype dtype) {
-    if (view->n_columns == 3) costs_add_p(view, start, count, weights, labels, centers, costs, dtype, 3);
-    else costs_add_p(view, start, count, weights, labels, centers, costs, dtype, view->n_columns);
+    const ptrdiff_t p = view->n_columns;
+    if (p == 3) costs_add_p(view, start, count, weights, labels, centers, costs, dtype, 3);
+    else if (p == 8) costs_add_p(view, start, count, weights, labels, centers, costs, dtype, 8);
+    else costs_add_p(view, start, count, weights, labels, centers, costs, dtype, p);
 }
 
 /* Adds what rows [start, start + count) cost with their labels to `costs`, k x COST_STRIDE. centers: k x p. */

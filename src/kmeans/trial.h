@@ -44,8 +44,9 @@ static inline void ball_trial_place(ball_trial *trial, const matrix *points, ptr
 }
 
 /* Cuts rows of one label into balls, which are brought into order; returns how many pairs of a row and a center these
- * leave. */
-static inline double ball_trial_pairs(ball_trial *trial, const double *centers, uint32_t *order, ptrdiff_t count) {
+ * leave. Balls of fewer rows count as if they had `least_rows`: they take as long to make and to keep. */
+static inline double ball_trial_pairs(ball_trial *trial, const double *centers, uint32_t *order, ptrdiff_t count,
+                                      ptrdiff_t least_rows) {
     ball_set *ball = &trial->ball;
     const ptrdiff_t found = ball_cut(&ball->points, order, count, trial->members, trial->worker.means, trial->sizes);
     double pairs = 0;
@@ -55,7 +56,8 @@ static inline double ball_trial_pairs(ball_trial *trial, const double *centers, 
         trial->starts[1] = rows;
         trial->lanes[1] = ball_lanes(rows);
         ball_fill(ball, 0, trial->worker.tile);
-        pairs += (double)(rows * ball_candidates(ball, &trial->worker, centers, NULL, 0));
+        const ptrdiff_t candidates = ball_candidates(ball, &trial->worker, centers, NULL, 0);
+        pairs += (double)((rows < least_rows ? least_rows : rows) * candidates);
         ball->order += rows;
     }
     return pairs;

@@ -10,7 +10,8 @@ cdef extern from "kmeans/trial.h" nogil:
         pass
     size_t ball_trial_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t most_rows) noexcept
     void ball_trial_place(ball_trial* trial, const matrix* points, ptrdiff_t k, ptrdiff_t most_rows, char* memory) noexcept
-    double ball_trial_pairs(ball_trial* trial, const double* centers, uint32_t* order, ptrdiff_t count) noexcept
+    double ball_trial_pairs(ball_trial* trial, const double* centers, uint32_t* order, ptrdiff_t count,
+                            ptrdiff_t least_rows) noexcept
 
 
 cdef enum:
@@ -47,9 +48,9 @@ cdef bint hopeless(double left, ptrdiff_t k, ptrdiff_t p) noexcept:
 
 
 cdef double left_by_balls(const matrix* points, const int32_t* labels, const double* centers, ptrdiff_t k,
-                          ptrdiff_t least_labels) except -1:
+                          ptrdiff_t least_labels, ptrdiff_t least_rows) except -1:
     """The mean number of centers that are left a row, if rows of some labels are cut into balls; INFINITY if none have
-    these labels.
+    these labels. Balls count as if they had so many rows at least.
 
     One thread does it: the rows are few, and to wake others up, again and again, takes longer. As it is done in every run
     of few points, it is done without a Python object.
@@ -91,7 +92,7 @@ cdef double left_by_balls(const matrix* points, const int32_t* labels, const dou
             while at < end:
                 size = min(end - at, most)
                 with nogil:
-                    pairs += ball_trial_pairs(&trial, centers, order + at, size)
+                    pairs += ball_trial_pairs(&trial, centers, order + at, size, least_rows)
                 at += size
                 PyErr_CheckSignals()
     finally:
@@ -102,11 +103,11 @@ cdef double left_by_balls(const matrix* points, const int32_t* labels, const dou
 
 @cython.final
 cdef class TrialSearch(PlainSearch):
-    """The same until there prove to be clusters, whereupon `otherwise` is called for another search, which stays.
+    """The same until `otherwise` returns another search, which stays, as there prove to be clusters.
 
     For searches that only lose where there are none, and do not tell before they are ready. In the first iteration, and
-    then in the second, fourth and so on until there is no hope, balls are made of a sample of the rows, of some labels:
-    there are clusters if these leave at most a share of `most_pairs` of the pairs of rows and centers.
+    then in the second, fourth and so on until there is no hope, balls are made of a sample of the rows, of some labels,
+    and `otherwise` is called with the share of the pairs of rows and centers that these leave.
     """
 
     cdef readonly object otherwise
@@ -114,17 +115,15 @@ cdef class TrialSearch(PlainSearch):
         matrix sample
         PlainSearch other
         ptrdiff_t iteration, next_trial
-        double most_pairs
 
-    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise, *,
-                  double most_pairs):
+    def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise):
         if otherwise is None:
             raise ValueError("otherwise must be given: what calls for another search")
         cdef ptrdiff_t n = self.points.n_rows, rows = max(<ptrdiff_t>TRIAL_ROWS, n // (TRIAL_SHARE * k)), step
         step = step_without_period(n // (min(rows, <ptrdiff_t>TRIAL_MOST_ROWS) * k))
         self.sample = self.points
         self.sample.n_rows, self.sample.row_stride = 1 + (n - 1) // step, step * self.points.row_stride
-        self.otherwise, self.most_pairs = otherwise, most_pairs
+        self.otherwise = otherwise
         self.iteration, self.next_trial = 0, 1
 
     cdef int _ask(self, const double[:, ::1] centers) except -1:
@@ -137,13 +136,14 @@ cdef class TrialSearch(PlainSearch):
             for at in range(0, n, self.rows):
                 lloyd_chunk(&self.table, &self.sample, NULL, at, min(at + self.rows, n), self.scratch,
                             <double*>self.partials, labels)
-            left = left_by_balls(&self.sample, labels, &centers[0, 0], self.k, TRIAL_LABELS)
+            left = left_by_balls(&self.sample, labels, &centers[0, 0], self.k, TRIAL_LABELS, 1)
         finally:
             scratch_free(labels)
-        if left <= self.most_pairs * self.k:
-            self.other = self.otherwise()
-        elif left == INFINITY:
+        if left == INFINITY:
             return 0  # nobody has these labels: that tells nothing
+        self.other = self.otherwise(left / self.k)
+        if self.other is not None:
+            self.next_trial = 0
         elif self.iteration > 1 and hopeless(left, self.k, self.p):
             self.next_trial = 0
         elif self.k > TRIAL_FEW_CENTERS and left > TRIAL_ALL_PAIRS * self.k:
