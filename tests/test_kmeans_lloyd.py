@@ -287,6 +287,16 @@ def test_few_rows_and_much_work(n):
         assert_same_bits(result, kmeans(X, 60, n_threads=n_threads, **options))
 
 
+@pytest.mark.parametrize(("n", "p", "k"), [(2049, 16, 65), (6000, 12, 64), (9000, 10, 128)])
+def test_history_changes_nothing_where_balls_are_made_anew(n, p, k):
+    for seed in range(8):
+        generator = np.random.default_rng(seed)
+        places = generator.normal(size=(k, p)) * 2
+        X = (places[generator.integers(k, size=n)] + 0.3 * generator.normal(size=(n, p))).astype(np.float32)
+        options = {"init": X[:k], "sample_weight": generator.random(n), "max_iter": 12, "tol": 0}
+        assert_same_bits(kmeans(X, k, **options), kmeans(X, k, history=True, **options))
+
+
 def test_bounds_after_balls_were_given_up():
     # Balls do not pay without clusters; bounds do, when centers hardly move any more.
     X = np.random.default_rng(7).uniform(size=(6001, 50))

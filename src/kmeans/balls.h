@@ -100,6 +100,8 @@ enum {
     BALL_SAMPLE = 64,        /* rows that tell whether others fall apart */
     BALL_LEAST_SPLIT = 32,   /* rows */
     BALL_DEEPEST = 24,       /* splits of one label */
+    BALL_SORTED = 20,        /* bits of a distance that are sorted by, in two digits, */
+    BALL_FEW_SORTED = 256,   /* or in four, if there are fewer rows */
 };
 #define BALL_SPLIT_GAIN 0.7  /* of the sum of squared distances is left, at most, for a split to be made */
 
@@ -214,29 +216,29 @@ FC_INLINE int ball_falls_apart(const matrix *points, ball_member *members, ptrdi
     return apart <= BALL_SPLIT_GAIN * together;
 }
 
-/* Sorts by distance, in buckets that are a hundredth to an eighth wide, and then by row. largest: the greatest of the
- * squared distances; what is less than a 256th of it is as good as nothing. `spare`: as many members. */
-static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count, float largest) {
-    /* Counting takes time by itself; so few rows are one ball or two. */
-    const int digits = count < BALL_ROWS ? 6 : count < 8 * BALL_ROWS ? 8 : 10, last = (1 << digits) - 1;
-    const int shift = 26 - digits; /* eight powers of two */
-    uint32_t places[(1 << 10) + 1], most;
-    memset(places, 0, (size_t)(last + 2) * sizeof(uint32_t));
-    memcpy(&most, &largest, sizeof(most));
-#define BALL_BUCKET(bits) ((most - (bits)) >> shift < (uint32_t)last ? last - (int)((most - (bits)) >> shift) : 0)
-    for (ptrdiff_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &members[i].squared, sizeof(bits));
-        places[BALL_BUCKET(bits) + 1]++;
+/* Sorts by distance, as far as BALL_SORTED bits tell, and then by row. `spare`: as many members. */
+static inline void ball_sort(ball_member *members, ball_member *spare, ptrdiff_t count) {
+    /* Counting digits takes time by itself. */
+    const int digit = count < BALL_FEW_SORTED ? BALL_SORTED / 4 : BALL_SORTED / 2, digits = 1 << digit;
+    ball_member *from = members, *to = spare;
+    for (int shift = 31 - BALL_SORTED; shift < 31; shift += digit) {
+        uint32_t places[(1 << BALL_SORTED / 2) + 1];
+        memset(places, 0, (size_t)(digits + 1) * sizeof(uint32_t));
+        for (ptrdiff_t i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, &from[i].squared, sizeof(bits));
+            places[(bits >> shift & (uint32_t)(digits - 1)) + 1]++;
+        }
+        for (int d = 0; d < digits; d++) places[d + 1] += places[d];
+        for (ptrdiff_t i = 0; i < count; i++) {
+            uint32_t bits;
+            memcpy(&bits, &from[i].squared, sizeof(bits));
+            to[places[bits >> shift & (uint32_t)(digits - 1)]++] = from[i];
+        }
+        ball_member *const swap = from;
+        from = to;
+        to = swap;
     }
-    for (int d = 0; d < last; d++) places[d + 1] += places[d];
-    memcpy(spare, members, (size_t)count * sizeof(ball_member));
-    for (ptrdiff_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &spare[i].squared, sizeof(bits));
-        members[places[BALL_BUCKET(bits)]++] = spare[i];
-    }
-#undef BALL_BUCKET
 }
 
 /* How many of `count` sorted rows make one ball: as many as fit, or fewer where the distances leap. */
@@ -268,8 +270,8 @@ FC_INLINE void ball_cut_typed(const matrix *points, uint32_t *order, ptrdiff_t c
                 continue;
             }
         }
-        const ptrdiff_t farthest = ball_distances(points, means, some, rows, 1, dtype);
-        ball_sort(some, spare, rows, some[farthest].squared);
+        ball_distances(points, means, some, rows, 1, dtype);
+        ball_sort(some, spare, rows);
         for (ptrdiff_t at = start; at < ends[open]; at += sizes[found++]) {
             sizes[found] = (int32_t)ball_size(members + at, ends[open] - at);
         }

@@ -313,8 +313,10 @@ cdef class BallSearch(PlainSearch):
         return 0
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
+        cdef double left = self.left
         if self.useful:
             self._visit(BALL_LABEL, centers, &labels[0])
+            self.left = left  # who looks on must not change when balls are made anew
             return self._cost(centers, labels, costs)
         if self._call_other():
             return self.other.assign(centers, costs, labels)

@@ -125,7 +125,7 @@ cdef class GroupSearch(PlainSearch):
         while t * GROUP_MOST < k:
             t *= 2
         self.n_groups = t
-        self.labels, self.order = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.uint32)
+        self.labels, self.order = np.empty(n, dtype=np.int32), np.empty(n + 1, dtype=np.uint32)
         self.upper, self.lower = np.empty(n, dtype=np.float32), np.empty(n * t, dtype=np.float32)
         self.members, self.group_of = np.empty(t * GROUP_MOST, dtype=np.int32), np.empty(k, dtype=np.int32)
         self.rank, self.places = np.empty(k, dtype=np.int32), np.empty((self.n_threads, k + 1), dtype=np.intp)
@@ -137,7 +137,7 @@ cdef class GroupSearch(PlainSearch):
         self.open, self.n_open = np.empty(n, dtype=np.uint32), np.zeros(chunks + 1, dtype=np.intp)  # none in the last
         self.begins, self.n_sorted = np.empty(self.n_threads, dtype=np.intp), np.empty(self.n_threads, dtype=np.intp)
         for thread in range(self.n_threads):
-            self.begins[thread] = begin
+            self.begins[thread] = begin  # n, of those that get no chunk
             for chunk in range(thread, chunks, self.n_threads):
                 begin += min(n - chunk * GROUP_ROWS, <ptrdiff_t>GROUP_ROWS)
         self.gaps, self.none = np.empty(k * t, dtype=np.float32), np.zeros(t, dtype=np.float32)
