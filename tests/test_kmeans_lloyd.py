@@ -330,6 +330,32 @@ def test_boxes_drop_no_center_that_is_nearest(p, dtype):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("p", [3, 8])
+def test_boxes_give_up_where_they_leave_most_centers(p):
+    # Sums by boxes and sums row by row differ in their last bits, which tells them apart.
+    lloyd = _kernels.load("lloyd")
+    X = np.random.default_rng(9).normal(size=(20_000, p))
+
+    def step(search, centers):
+        moved = centers.copy()
+        search.lloyd(moved, max_iter=1, tolerance=-1.0)
+        return moved
+
+    start = X[:40].copy()
+    for most_pairs, gives_up in ((1e-3, True), (0.999999, False), (1.0, False)):
+        boxes, plain = lloyd.BoxSearch(X, None, 40, 2, most_pairs=most_pairs), lloyd.PlainSearch(X, None, 40, 2)
+        first, wanted = step(boxes, start), step(plain, start)
+        assert not np.array_equal(first, wanted)  # by boxes still
+        np.testing.assert_allclose(first, wanted, rtol=0, atol=1e-12)
+        second, wanted = step(boxes, first), step(plain, first)
+        assert np.array_equal(second, wanted) == gives_up
+        np.testing.assert_allclose(second, wanted, rtol=0, atol=1e-12)
+        labels = np.empty(len(X), dtype=np.int32)
+        boxes.evaluate(second, labels)
+        np.testing.assert_array_equal(labels, reference.nearest(X, second))
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("scale", [1e-160, 1e-30, 1e30, 1e100, 1e150])
 def test_boxes_of_very_small_and_large_numbers(scale):
     X = clustered(3000, 3, 5) * scale

@@ -29,7 +29,8 @@ _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8
 _BOX_MANY_CENTERS = {7: 128, 8: 256}  # of so wide points, boxes are for few centers, and for so many and more
-_BOX_MANY_CENTERS_POINTS = {7: 600, 8: 1500}  # if there are so many points for each
+_BOX_MANY_CENTERS_POINTS = 384  # if there are so many points for each
+_BOX_MOST_PAIRS = 0.8  # of points and more than _BOX_FEW_CENTERS, that boxes may leave in the first iteration
 # Where balls do not pay, nor boxes in general, boxes pay after so many iterations if balls left at most so many centers
 # a point, and such a share of them: columns of most real data go together, as if there were fewer.
 _BOX_PATIENCE = 2
@@ -39,7 +40,7 @@ _BOX_MOST_PAIRS_LEFT_OF_SOME = 0.4
 _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
-_BOX_FEW_CENTERS_OF_SOME = {4: 16, 5: 16, 6: 12}
+_BOX_FEW_CENTERS_OF_SOME = (4, 5, 6)  # columns, with fewer points
 _BOX_SOME_CENTERS = 32
 
 # When keeping bounds pays (`_bounds_pay`).
@@ -79,9 +80,6 @@ _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_NARROW = 0.25
 _BALL_FEW_CENTERS = 48
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
-# The same where few centers are enough for boxes: only far fewer are better, to be found out if a sample leaves few.
-_BALL_MOST_PAIRS_BEFORE_BOXES = 0.15
-_BALL_HOPEFUL_PAIRS = 0.35
 # The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
 # columns; else seven tenths at least.
 _BALL_MOST_PAIRS_OF_FEW = 0.75
@@ -96,7 +94,7 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     patience, most_pairs, most_left = 0, _BALL_MOST_PAIRS, math.inf
     if _boxes_pay(points, k, iterations):
         if _boxes_need_clusters(points, k):
-            return kernel.TrialSearch(points, weights, k, threads, _if_clustered(points, weights, k, threads))
+            return kernel.TrialSearch(points, weights, k, threads, _boxes_if_clustered(points, weights, k, threads))
         kind, other, patience = kernel.BoxSearch, kernel.BoxSearch, 1
         if p <= _BOX_WIDE:
             most_pairs = _BALL_MOST_PAIRS_OF_BOXES
@@ -111,28 +109,24 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
             share = _BOX_MOST_PAIRS_LEFT if n >= _BOX_MANY_POINTS else _BOX_MOST_PAIRS_LEFT_OF_SOME
             most_left = min(_BOX_MOST_LEFT, share * k)
     if not _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
-        return kind(points, weights, k, threads)
-    otherwise = None if other is kernel.PlainSearch else lambda: other(points, weights, k, threads)
+        return _search(kind, points, weights, k, threads)
+    otherwise = None if other is kernel.PlainSearch else lambda: _search(other, points, weights, k, threads)
     return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs, most_left)
 
 
-def _if_clustered(points: Array, weights: Floats | None, k: int, threads: int) -> Callable[[float], Any]:
-    """Return what a trial asks for a search to go on with; it tells which share of the pairs balls leave."""
-    kernel = _kernels.load("lloyd")
-    n, p = points.shape
-    balls_too = n >= _BOX_MANY_POINTS and p >= _BOX_WIDE and k > _BOX_FEWEST_CENTERS
-    few = k <= _BOX_FEWEST_CENTERS or p >= _BOX_WIDE
+def _search(kind: Any, points: Array, weights: Floats | None, k: int, threads: int) -> Any:
+    """Return a search of this kind; one by boxes gives up where these leave most of many centers."""
+    if kind is _kernels.load("lloyd").BoxSearch and k > _BOX_FEW_CENTERS:
+        return kind(points, weights, k, threads, most_pairs=_BOX_MOST_PAIRS)
+    return kind(points, weights, k, threads)
+
+
+def _boxes_if_clustered(points: Array, weights: Floats | None, k: int, threads: int) -> Callable[[float], Any]:
+    """Return what a trial asks for boxes to go on with; it tells which share of the pairs balls leave."""
+    few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
     most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
-
-    def boxes() -> Any:
-        return kernel.BoxSearch(points, weights, k, threads)
-
-    def search(share: float) -> Any:
-        if balls_too and share <= _BALL_HOPEFUL_PAIRS:
-            return kernel.BallSearch(points, weights, k, threads, boxes, 1, _BALL_MOST_PAIRS_BEFORE_BOXES)
-        return boxes() if share <= most_pairs else None
-
-    return search
+    boxes = _kernels.load("lloyd").BoxSearch
+    return lambda share: _search(boxes, points, weights, k, threads) if share <= most_pairs else None
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
@@ -152,12 +146,12 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
     if p in _BOX_MANY_CENTERS and k > _BOX_FEW_CENTERS:
-        return k >= _BOX_MANY_CENTERS[p] and n >= _BOX_MANY_CENTERS_POINTS[p] * k
+        return k >= _BOX_MANY_CENTERS[p] and n >= _BOX_MANY_CENTERS_POINTS * k
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
         return True
-    if k <= _BOX_FEW_CENTERS_OF_SOME.get(p, 0) and n >= _BOX_SOME_POINTS:
+    if k <= _BOX_FEW_CENTERS and p in _BOX_FEW_CENTERS_OF_SOME and n >= _BOX_SOME_POINTS:
         return True
     if k <= _BOX_FEW_CENTERS and n >= _BOX_MANY_POINTS:
         return True
@@ -174,7 +168,9 @@ def _boxes_need_clusters(points: Array, k: int) -> bool:
     n, p = points.shape
     if p < _BOX_WIDE:
         return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_MANY_POINTS)
-    return bool(k <= (_BOX_SOME_CENTERS if p == _BOX_WIDE else _BOX_FEW_CENTERS) and n >= _BOX_FEW_POINTS)
+    if k <= _BOX_VERY_FEW_CENTERS:
+        return bool(_BOX_FEW_POINTS <= n < _BOX_MANY_POINTS_OF_WIDE)
+    return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:
@@ -184,7 +180,7 @@ def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, boun
     enough = _BALL_LEAST_POINTS_A_CENTER_OF_WIDE if wide else _BALL_LEAST_POINTS_A_CENTER
     if bounds_pay:
         enough = _BALL_SOME_POINTS_A_CENTER if p < _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
-    least = _BALL_LEAST_CENTERS_BESIDE_BOXES if boxes_pay else _BALL_LEAST_CENTERS
+    least = _BALL_LEAST_CENTERS_BESIDE_BOXES if boxes_pay and p < _BOX_WIDE else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
         and _BALL_LEAST_POINTS <= n < 2**32

@@ -26,9 +26,13 @@
 #define ARGMIN_VECTORS (VF_REGISTERS == 32 ? 4 : 2)
 #define ARGMIN_GROUP (ARGMIN_VECTORS * VF_LANES)
 #define ARGMIN_TILE 256
-/* Vectors of narrow rows that go past the centers together. At k = 16, p = 3 four of 16 lanes spill and take 20 % longer
+/* Columns up to which a row's coordinates stay in registers while it goes past all centers. Of 32 registers: at p = 8 that
+ * takes a sixth less time than blocks of rows and centers, at p = 16 as long; of 16: at p = 8 a twentieth more. */
+#define ARGMIN_NARROW (VF_REGISTERS == 32 ? 8 : 6)
+#define ARGMIN_MOST_COLUMNS 8 /* that a function is made for, by ARGMIN_WITH_COLUMNS */
+/* Vectors of such rows that go past the centers together. At k = 16, p = 3 four of 16 lanes spill and take 20 % longer
  * than one; one of 8 lanes waits for itself and takes 20 % longer than two. */
-#define ARGMIN_ABREAST (VF_LANES == 16 ? 1 : 2)
+#define ARGMIN_ABREAST(p) (VF_LANES == 16 || (p) > 4 ? 1 : 2)
 /* Centers come in packs that share one pass over a row's coordinates. */
 #define ARGMIN_PACK 4
 /* Columns whose products are added up by themselves: those of a block of rows fill half of a first-level cache. */
@@ -104,24 +108,43 @@ static inline void centers_table_fill(centers_table *table, const double *center
         best[r] = vf_min(best[r], s_);                                                                                 \
     } while (0)
 
-/* p <= 4, a constant here: ARGMIN_ABREAST vectors of rows go past all centers at a time, coordinates in registers. */
-FC_INLINE void argmin_group_narrow(const centers_table *table, const float *columns, ptrdiff_t ld, int p, vf *best,
-                                   vf *second, vi *chosen) {
-    for (int first = 0; first < ARGMIN_VECTORS; first += ARGMIN_ABREAST) {
-        vf x[ARGMIN_ABREAST][4];
-        for (int a = 0; a < ARGMIN_ABREAST; a++) {
+/* Calls `function` with a number of columns, at most ARGMIN_MOST_COLUMNS, as its last argument: a constant there. */
+#define ARGMIN_WITH_COLUMNS(p, function, ...)                                                                          \
+    switch (p) {                                                                                                       \
+    case 1: function(__VA_ARGS__, 1); break;                                                                           \
+    case 2: function(__VA_ARGS__, 2); break;                                                                           \
+    case 3: function(__VA_ARGS__, 3); break;                                                                           \
+    case 4: function(__VA_ARGS__, 4); break;                                                                           \
+    case 5: function(__VA_ARGS__, 5); break;                                                                           \
+    case 6: function(__VA_ARGS__, 6); break;                                                                           \
+    case 7: function(__VA_ARGS__, 7); break;                                                                           \
+    default: function(__VA_ARGS__, ARGMIN_MOST_COLUMNS);                                                               \
+    }
+
+/* `abreast` vectors of narrow rows go past all centers. p and `abreast` are constants. */
+FC_INLINE void argmin_past_all(const centers_table *table, vf x[][ARGMIN_MOST_COLUMNS], int abreast, vf *best, vf *second,
+                               vi *chosen, int p) {
+    for (ptrdiff_t j = 0; j < table->k; j++) {
+        const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
+        const vf half_norm = vf_set1(table->half_norm[j]);
+        const vi index = vi_set1((int32_t)j);
+        for (int a = 0; a < abreast; a++) {
+            vf score = half_norm;
+            for (int i = 0; i < p; i++) score = vf_fma(x[a][i], vf_set1(pack[i * ARGMIN_PACK]), score);
+            ARGMIN_UPDATE(a, score, index);
+        }
+    }
+}
+
+/* p <= ARGMIN_NARROW, a constant. */
+FC_INLINE void argmin_group_narrow(const centers_table *table, const float *columns, ptrdiff_t ld, vf *best, vf *second,
+                                   vi *chosen, int p) {
+    for (int first = 0; first < ARGMIN_VECTORS; first += ARGMIN_ABREAST(p)) {
+        vf x[ARGMIN_ABREAST(1)][ARGMIN_MOST_COLUMNS];
+        for (int a = 0; a < ARGMIN_ABREAST(p); a++) {
             for (int i = 0; i < p; i++) x[a][i] = vf_load(columns + i * ld + (first + a) * VF_LANES);
         }
-        for (ptrdiff_t j = 0; j < table->k; j++) {
-            const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
-            const vf half_norm = vf_set1(table->half_norm[j]);
-            const vi index = vi_set1((int32_t)j);
-            for (int a = 0; a < ARGMIN_ABREAST; a++) {
-                vf score = half_norm;
-                for (int i = 0; i < p; i++) score = vf_fma(x[a][i], vf_set1(pack[i * ARGMIN_PACK]), score);
-                ARGMIN_UPDATE(first + a, score, index);
-            }
-        }
+        argmin_past_all(table, x, ARGMIN_ABREAST(p), best + first, second + first, chosen + first, p);
     }
 }
 
@@ -171,6 +194,20 @@ FC_INLINE void argmin_packs_wide(const centers_table *table, const float *column
         for (int r = 0; least && r < ARGMIN_VECTORS; r++) {
             vf_store(least + (begin - first) / ARGMIN_BLOCK * ARGMIN_GROUP + r * VF_LANES, least_of_block[r]);
         }
+    }
+}
+
+/* A group of rows: the least two of all scores of each, and whose the least is. least: as above, of wide rows. */
+FC_INLINE void argmin_group(const centers_table *table, const float *columns, ptrdiff_t ld, vf *best, vf *second,
+                            vi *chosen, float *least) {
+    for (int r = 0; r < ARGMIN_VECTORS; r++) {
+        best[r] = second[r] = vf_set1(INFINITY);
+        chosen[r] = vi_set1(0);
+    }
+    if (table->p > ARGMIN_NARROW) {
+        argmin_packs_wide(table, columns, ld, 0, table->k_padded, best, second, chosen, least);
+    } else {
+        ARGMIN_WITH_COLUMNS(table->p, argmin_group_narrow, table, columns, ld, best, second, chosen)
     }
 }
 
@@ -247,13 +284,13 @@ static inline float argmin_error(const centers_table *table, double reach) {
 /* Floats of a tile's columns: of wide rows those of one group at a time. Of more columns never fewer: memory for some
  * rows also serves narrower ones. */
 static inline ptrdiff_t argmin_columns(ptrdiff_t p) {
-    if (p <= 4) return p * ARGMIN_TILE;
-    return p * ARGMIN_GROUP > 4 * ARGMIN_TILE ? p * ARGMIN_GROUP : 4 * ARGMIN_TILE;
+    if (p <= ARGMIN_NARROW) return p * ARGMIN_TILE;
+    return p * ARGMIN_GROUP > ARGMIN_NARROW * ARGMIN_TILE ? p * ARGMIN_GROUP : ARGMIN_NARROW * ARGMIN_TILE;
 }
 
 /* Blocks whose least scores are kept; narrow rows are rarely in doubt. */
 static inline ptrdiff_t argmin_blocks(ptrdiff_t k, ptrdiff_t p) {
-    return p <= 4 ? 0 : (k + ARGMIN_BLOCK - 1) / ARGMIN_BLOCK;
+    return p <= ARGMIN_NARROW ? 0 : (k + ARGMIN_BLOCK - 1) / ARGMIN_BLOCK;
 }
 
 /* Bytes of argmin_tile's scratch, a multiple of FC_ALIGN. */
@@ -267,30 +304,20 @@ static inline size_t argmin_scratch_bytes(ptrdiff_t k, ptrdiff_t p) {
  * scratch: argmin_scratch_bytes, aligned to FC_ALIGN; labels: ARGMIN_TILE int32, written. */
 static inline void argmin_tile(const centers_table *table, const matrix *points, ptrdiff_t start, ptrdiff_t count,
                                void *scratch, int32_t *labels) {
-    const ptrdiff_t p = table->p, ld = p <= 4 ? ARGMIN_TILE : ARGMIN_GROUP;
+    const ptrdiff_t p = table->p, ld = p <= ARGMIN_NARROW ? ARGMIN_TILE : ARGMIN_GROUP;
     float *columns = (float *)scratch, *least = columns + argmin_columns(p);
     double *row = (double *)(least + argmin_blocks(table->k, p) * ARGMIN_GROUP);
     const vf slope = vf_set1((float)(0.5 * argmin_rounding(p))), level = vf_set1((float)argmin_level(table));
-    if (p <= 4) matrix_columns_f32(points, start, count, table->shift, columns, ld);
+    if (p <= ARGMIN_NARROW) matrix_columns_f32(points, start, count, table->shift, columns, ld);
     for (ptrdiff_t begin = 0; begin < count; begin += ARGMIN_GROUP) {
-        const float *group = p <= 4 ? columns + begin : columns;
+        const float *group = p <= ARGMIN_NARROW ? columns + begin : columns;
         vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
         vi chosen[ARGMIN_VECTORS];
-        for (int r = 0; r < ARGMIN_VECTORS; r++) {
-            best[r] = second[r] = vf_set1(INFINITY);
-            chosen[r] = vi_set1(0);
-        }
-        switch (p) {
-        case 1: argmin_group_narrow(table, group, ld, 1, best, second, chosen); break;
-        case 2: argmin_group_narrow(table, group, ld, 2, best, second, chosen); break;
-        case 3: argmin_group_narrow(table, group, ld, 3, best, second, chosen); break;
-        case 4: argmin_group_narrow(table, group, ld, 4, best, second, chosen); break;
-        default: {
+        if (p > ARGMIN_NARROW) {
             const ptrdiff_t rows = count - begin < ARGMIN_GROUP ? count - begin : ARGMIN_GROUP;
             matrix_columns_f32(points, start + begin, rows, table->shift, columns, ld);
-            argmin_packs_wide(table, group, ld, 0, table->k_padded, best, second, chosen, least);
         }
-        }
+        argmin_group(table, group, ld, best, second, chosen, least);
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             const ptrdiff_t at = begin + r * VF_LANES;
             const vf error = vf_fma(argmin_norms(group + r * VF_LANES, ld, p), slope, level);
@@ -303,7 +330,7 @@ static inline void argmin_tile(const centers_table *table, const matrix *points,
             for (; open; open &= open - 1) {
                 const int lane = __builtin_ctz(open);
                 if (at + lane >= count) break;
-                const float *scores = p <= 4 ? NULL : least + r * VF_LANES + lane;
+                const float *scores = p <= ARGMIN_NARROW ? NULL : least + r * VF_LANES + lane;
                 double squared;
                 matrix_row_f64(points, start + at + lane, row);
                 labels[at + lane] = exact_argmin_of(table, row, scores, most[lane], &squared);

@@ -20,7 +20,7 @@
 #include "sums.h"
 
 #define BALL_ROWS 128
-#define BALL_BLOCK 64            /* rows: whole groups of argmin_packs_wide */
+#define BALL_BLOCK 64            /* rows: whole groups of argmin_group */
 #define BALL_PADDING 64          /* items that may be read behind the last, and what a tile is aligned to, in bytes */
 #define BALL_AHEAD (1 << 15)     /* bytes, at most: the next ball is asked for while this one is taken up */
 #define BALL_ROW_AHEAD 1024      /* bytes of a row or of sums, at most; the rest is read in order */
@@ -550,12 +550,8 @@ static inline void ball_labels(const ball_set *balls, ball_worker *worker, const
     for (ptrdiff_t begin = 0; begin < tile.n_rows; begin += ARGMIN_GROUP) {
         vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
         vi chosen[ARGMIN_VECTORS];
-        for (int r = 0; r < ARGMIN_VECTORS; r++) {
-            best[r] = second[r] = vf_set1(INFINITY);
-            chosen[r] = vi_set1(0);
-        }
         const float *block = worker->columns + begin / BALL_BLOCK * p * BALL_BLOCK;
-        argmin_packs_wide(table, block + begin % BALL_BLOCK, BALL_BLOCK, 0, table->k_padded, best, second, chosen, NULL);
+        argmin_group(table, block + begin % BALL_BLOCK, BALL_BLOCK, best, second, chosen, NULL);
         for (int r = 0; r < ARGMIN_VECTORS; r++) {
             const ptrdiff_t at = begin + r * VF_LANES;
             vi_store(labels + at, chosen[r]);

@@ -56,7 +56,8 @@ cdef enum:
     BALL_TASKS = 64         # at most: units of work and of partial sums
     BALL_NARROW = 8         # columns, of which
     BALL_LEAST_ROWS = 64    # a ball counts as so many rows: smaller ones take as long, beside quick distances
-    BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows
+    BALL_ROWS_A_CENTER = 8  # at least in a task: partial sums are then small beside the rows,
+    BALL_ROWS_A_TASK = 1024 # and the time to hand it to a thread, which may have to get them from another
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
     BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
     BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
@@ -105,7 +106,7 @@ cdef class BallSearch(PlainSearch):
         self.ball_workers = NULL
         self.otherwise, self.patience, self.most_pairs, self.most_left = otherwise, patience, most_pairs, most_left
         self.iteration, self.next_trial, self.useful, self.left, self.tried = 0, 1, False, k, k
-        self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // (BALL_ROWS_A_CENTER * k)))
+        self.tasks = max(4, min(<ptrdiff_t>BALL_TASKS, n // max(<ptrdiff_t>BALL_ROWS_A_TASK, BALL_ROWS_A_CENTER * k)))
         self.ball_worker_size = padded(ball_worker_bytes(k, self.p))
         self.ball_workers = <char*>scratch_allocate(self.ball_worker_size * self.n_threads)
         # Partial sums take no memory until they are met.

@@ -6,6 +6,8 @@
 #include "common/kdtree.h"
 #include "sums.h"
 
+_Static_assert(KDTREE_MOST_COLUMNS <= ARGMIN_MOST_COLUMNS, "functions are made for so many columns");
+
 #define BOX_TILE 1024              /* rows a tile: nearly always the whole leaf */
 #define BOX_PADDING SUMS_LANES     /* items behind the last one that may be read; what they hold does not matter */
 
@@ -73,14 +75,14 @@ static inline void box_tile_summary(const matrix *tile, const double *weights, d
     else for (ptrdiff_t r = 0; r < count; r++) sums[p] += weights[r];
 }
 
-/* Labels of a tile of float32, p <= 4 columns; p, and whether there are two centers only, are constants. The same
- * decision as in argmin_tile; the score of one center less that of another errs by no more than the two together. */
-FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, float error, int p, int pair, double *row,
-                            int32_t *labels) {
+/* Labels of a tile of float32; p, and whether there are two centers only, are constants. The same decision as in
+ * argmin_tile; the score of one center less that of another errs by no more than the two together. */
+FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, float error, int pair, double *row,
+                            int32_t *labels, int p) {
     const vf tolerance = vf_set1(error);
     const ptrdiff_t count = tile->n_rows;
-    const float *columns[4];
-    vf shift[4], slope[4], x[4];
+    const float *columns[ARGMIN_MOST_COLUMNS];
+    vf shift[ARGMIN_MOST_COLUMNS], slope[ARGMIN_MOST_COLUMNS], x[1][ARGMIN_MOST_COLUMNS];
     for (int i = 0; i < p; i++) {
         columns[i] = (const float *)(tile->data + i * tile->column_stride);
         shift[i] = vf_set1((float)table->shift[i]);
@@ -90,22 +92,15 @@ FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, floa
     for (ptrdiff_t at = 0; at < count; at += VF_LANES) {
         vf margin;
         vi chosen = vi_set1(0);
-        for (int i = 0; i < p; i++) x[i] = vf_sub(vf_load(columns[i] + at), shift[i]);
+        for (int i = 0; i < p; i++) x[0][i] = vf_sub(vf_load(columns[i] + at), shift[i]);
         if (pair) {
             margin = level;
-            for (int i = 0; i < p; i++) margin = vf_fma(x[i], slope[i], margin);
+            for (int i = 0; i < p; i++) margin = vf_fma(x[0][i], slope[i], margin);
             chosen = vi_select(vf_less(margin, vf_set1(0)), vi_set1(1), chosen);
             margin = vf_abs(margin);
         } else {
             vf best = vf_set1(INFINITY), second = best;
-            for (ptrdiff_t j = 0; j < table->k; j++) {
-                const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
-                vf score = vf_set1(table->half_norm[j]);
-                for (int i = 0; i < p; i++) score = vf_fma(x[i], vf_set1(pack[i * ARGMIN_PACK]), score);
-                chosen = vi_select(vf_less(score, best), vi_set1((int32_t)j), chosen);
-                second = vf_min(second, vf_max(best, score));
-                best = vf_min(best, score);
-            }
+            argmin_past_all(table, x, 1, &best, &second, &chosen, p);
             margin = vf_sub(second, best);
         }
         vi_store(labels + at, chosen);
@@ -124,24 +119,10 @@ FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, floa
  * are -1. scratch: of argmin_tile; row: scratch, p doubles. */
 static inline void box_labels(const centers_table *table, const matrix *tile, double reach, void *scratch, double *row,
                               int32_t *labels) {
-    const ptrdiff_t p = tile->n_columns;
-    if (tile->dtype == MATRIX_FLOAT32 && p <= 4) {
+    if (tile->dtype == MATRIX_FLOAT32) {
         const float error = argmin_error(table, reach);
-        if (table->k == 2) {
-            switch (p) {
-            case 1: box_labels_p(table, tile, error, 1, 1, row, labels); break;
-            case 2: box_labels_p(table, tile, error, 2, 1, row, labels); break;
-            case 3: box_labels_p(table, tile, error, 3, 1, row, labels); break;
-            default: box_labels_p(table, tile, error, 4, 1, row, labels);
-            }
-        } else {
-            switch (p) {
-            case 1: box_labels_p(table, tile, error, 1, 0, row, labels); break;
-            case 2: box_labels_p(table, tile, error, 2, 0, row, labels); break;
-            case 3: box_labels_p(table, tile, error, 3, 0, row, labels); break;
-            default: box_labels_p(table, tile, error, 4, 0, row, labels);
-            }
-        }
+        if (table->k == 2) ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 1, row, labels)
+        else ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 0, row, labels)
     } else {
         for (ptrdiff_t at = 0; at < tile->n_rows; at += ARGMIN_TILE) {
             const ptrdiff_t left = tile->n_rows - at;

@@ -38,7 +38,7 @@ cdef extern from "kmeans/filtering.h" nogil:
         double* boxes
         double* sums
     ctypedef struct box_worker:
-        pass
+        double pairs
     ctypedef struct box_candidates:
         ptrdiff_t count
         int32_t* numbers
@@ -77,7 +77,8 @@ cdef enum:
 cdef class BoxSearch(PlainSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
-    Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a thread, k p numbers of
+    If more than a share of `most_pairs` of the pairs of rows and centers are left in the first iteration, all are
+    compared from then on. Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a thread, k p numbers of
     8 bytes for every level of the tree.
     """
 
@@ -89,11 +90,15 @@ cdef class BoxSearch(PlainSearch):
         char* box_partials
         box_candidates all
         int32_t[::1] all_numbers
-        double[::1] all_columns
+        double[::1] all_columns, pairs
+        double most_pairs
+        bint given_up
         object keep, sorted
 
-    def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads):
+    def __init__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise=None,
+                 ptrdiff_t patience=1, double most_pairs=1):
         cdef ptrdiff_t n = self.points.n_rows, p = self.p, depth = 0, most
+        self.most_pairs, self.given_up = most_pairs, False
         if p > KDTREE_MOST_COLUMNS:
             raise ValueError(f"points must have at most {KDTREE_MOST_COLUMNS} columns to be ordered, got {p}")
         while (n >> depth) > (BOX_ROWS if k < BOX_MANY_CENTERS else BOX_ROWS_OF_MANY) and depth < 2 * KDTREE_LEVELS:
@@ -104,6 +109,7 @@ cdef class BoxSearch(PlainSearch):
         self.tasks = 1
         while 2 * self.tasks <= min(most, 1 << depth):
             self.tasks *= 2
+        self.pairs = np.empty(self.tasks)
         self.worker_size = padded(box_worker_bytes(k, p, depth))
         self.tasks_a_slice = min(self.tasks, max(<ptrdiff_t>(2 * n_threads),
                                                  <ptrdiff_t>(SLICE_BYTES // (self.partial_size + 1))))
@@ -227,6 +233,7 @@ cdef class BoxSearch(PlainSearch):
         else:
             memset(partial, 0, self.partial_size)
         box_node(&self.tree, &worker, &visit, self.tasks + task, 0, &self.all)
+        self.pairs[task] = worker.pairs
         if labels == NULL:
             sums_fold(visit.sums, partial, self.k, self.p)
 
@@ -244,11 +251,25 @@ cdef class BoxSearch(PlainSearch):
         return 0
 
     cdef int sums(self, const double[:, ::1] centers, double[::1] totals) except -1:
+        if self.given_up:
+            return PlainSearch.sums(self, centers, totals)
         totals[:] = 0
-        return self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
+        self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
+        if self.most_pairs < 1:
+            self.given_up = self._left() > self.most_pairs * self.k
+            self.most_pairs = 1
+        return 0
+
+    cdef double _left(self) noexcept:
+        """How many centers a row the last visit left."""
+        cdef double pairs = 0
+        cdef ptrdiff_t task
+        for task in range(self.tasks):
+            pairs += self.pairs[task]
+        return pairs / self.points.n_rows
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
-        if self.k <= BOX_FEW_CENTERS:
+        if self.given_up or self.k <= BOX_FEW_CENTERS:
             return PlainSearch.assign(self, centers, costs, labels)
         costs[:, :] = 0
         return self._visit_all(centers, &labels[0], &costs[0, 0], self.k * COST_STRIDE)

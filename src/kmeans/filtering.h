@@ -5,7 +5,7 @@
  * 24(7), 2002): let z* be the candidate nearest to the box's middle. |x - z|^2 - |x - z*|^2 is linear in x, so its least
  * value over the box is at one corner; where that is positive, z is farther than z* from every point in the box. Here
  * it has to be positive by more than a float64 search could err, so that labels are exactly those of such a search.
- * Leaves with several candidates left go through argmin_tile, like any other rows.
+ * Rows of leaves with several candidates left go past these, as others go past all centers in argmin.h.
  */
 #ifndef FASTCLUSTER_EXT_FILTERING_H
 #define FASTCLUSTER_EXT_FILTERING_H
@@ -35,6 +35,7 @@ typedef struct {
     double *row;          /* p */
     void *scratch;        /* of argmin_tile */
     int32_t *labels;      /* BOX_TILE + BOX_PADDING */
+    double pairs;         /* of rows and centers that were left in leaves */
 } box_worker;
 
 /* Of so many centers, in whole vectors. */
@@ -55,6 +56,7 @@ static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p
     worker->scratch = (void *)(((uintptr_t)table + centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
     worker->labels = (int32_t *)((char *)worker->scratch + argmin_scratch_bytes(k, p));
     worker->numbers = worker->labels + BOX_TILE + BOX_PADDING;
+    worker->pairs = 0;
 }
 
 /* Tiles, boxes and sums of the leaves [first, last), from their rows, which are dense. */
@@ -194,16 +196,7 @@ FC_INLINE void box_filter_p(const double *box, const box_candidates *among, ptrd
 
 static inline void box_filter(const double *box, const box_candidates *among, ptrdiff_t places, box_candidates *kept,
                               ptrdiff_t p) {
-    switch (p) {
-    case 1: box_filter_p(box, among, places, kept, 1); break;
-    case 2: box_filter_p(box, among, places, kept, 2); break;
-    case 3: box_filter_p(box, among, places, kept, 3); break;
-    case 4: box_filter_p(box, among, places, kept, 4); break;
-    case 5: box_filter_p(box, among, places, kept, 5); break;
-    case 6: box_filter_p(box, among, places, kept, 6); break;
-    case 7: box_filter_p(box, among, places, kept, 7); break;
-    default: box_filter_p(box, among, places, kept, KDTREE_MOST_COLUMNS);
-    }
+    ARGMIN_WITH_COLUMNS(p, box_filter_p, box, among, places, kept)
 }
 
 /* The table of a leaf's candidates, in ascending order of their indices, so that ties still go to the lowest. */
@@ -241,6 +234,7 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
         wanted[a] = (int32_t)a;
         sums_of[a] = sums + a * (p + 1);
     }
+    worker->pairs += (double)n_candidates * (double)(last - first);
     if (n_candidates > 1) {
         box_table(tree, worker, visit->centers, candidates, n_candidates);
         reach = box_reach(tree->boxes + 2 * node * p, worker->table.shift, p);

@@ -105,6 +105,48 @@ static inline void sums_add_four(const matrix *view, ptrdiff_t start, ptrdiff_t 
 }
 #endif
 
+/* Rows by column, each column contiguous, as boxes keep them: blocks of 4 x 4 values become rows in registers. p, and
+ * whether there are weights, are constants. Returns how many rows are added: whole blocks. */
+FC_INLINE ptrdiff_t sums_add_columns(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
+                                     const int32_t *labels, double *sums, ptrdiff_t copy_size, matrix_dtype dtype,
+                                     int weighted, int p) {
+    enum { L = 4, BLOCKS = 2 };
+    typedef int64_t places __attribute__((vector_size(32)));
+    const ptrdiff_t item = (ptrdiff_t)1 << dtype, stride = sums_stride(p);
+    const char *at = view->data + start * item;
+    ptrdiff_t r = 0;
+    for (; r + L <= count; r += L, at += L * item) {
+        sums_vector weight = {1, 1, 1, 1}, rows[BLOCKS][L];
+        if (weighted) memcpy(&weight, weights + r, sizeof(weight));
+        for (int b = 0; b * L < p; b++) {
+            sums_vector column[L];
+            for (int i = 0; i < L; i++) {
+                const int c = b * L + i;
+                const char *value = at + c * view->column_stride;
+                column[i] = c == p ? weight : (sums_vector){0};
+                if (c >= p) continue;
+                column[i] = (sums_vector){matrix_value(value, dtype), matrix_value(value + item, dtype),
+                                          matrix_value(value + 2 * item, dtype), matrix_value(value + 3 * item, dtype)};
+                if (weighted) column[i] *= weight;
+            }
+            const sums_vector a = __builtin_shuffle(column[0], column[1], (places){0, 4, 2, 6});
+            const sums_vector c = __builtin_shuffle(column[0], column[1], (places){1, 5, 3, 7});
+            const sums_vector d = __builtin_shuffle(column[2], column[3], (places){0, 4, 2, 6});
+            const sums_vector e = __builtin_shuffle(column[2], column[3], (places){1, 5, 3, 7});
+            rows[b][0] = __builtin_shuffle(a, d, (places){0, 1, 4, 5});
+            rows[b][1] = __builtin_shuffle(c, e, (places){0, 1, 4, 5});
+            rows[b][2] = __builtin_shuffle(a, d, (places){2, 3, 6, 7});
+            rows[b][3] = __builtin_shuffle(c, e, (places){2, 3, 6, 7});
+        }
+        for (int l = 0; l < L; l++) {
+            double *accumulator = sums + l % SUMS_COPIES * copy_size + (ptrdiff_t)labels[r + l] * stride;
+            for (int b = 0; b * L < p; b++) *(sums_vector *)(accumulator + b * L) += rows[b][l];
+            if (p % L == 0) accumulator[p] += weight[l];
+        }
+    }
+    return r;
+}
+
 FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *weights,
                               const int32_t *labels, double *sums, ptrdiff_t k, matrix_dtype dtype) {
     const ptrdiff_t p = view->n_columns, rs = view->row_stride, cs = view->column_stride;
@@ -127,6 +169,17 @@ FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t cou
         if (dtype == MATRIX_FLOAT32 && cs == sizeof(float)) {
             r = matrix_readable(view, start, count, stride);
             sums_add_vectors(view, start, r, weights, labels, sums, copy_size);
+        } else if (rs == (ptrdiff_t)1 << dtype && (dtype == MATRIX_FLOAT32 || dtype == MATRIX_FLOAT64)) {
+#define SUMS_COLUMNS_OF(P)                                                                                             \
+    r = weights ? sums_add_columns(view, start, count, weights, labels, sums, copy_size, dtype, 1, P)                  \
+                : sums_add_columns(view, start, count, weights, labels, sums, copy_size, dtype, 0, P)
+            switch (p) {
+            case 4: SUMS_COLUMNS_OF(4); break;
+            case 5: SUMS_COLUMNS_OF(5); break;
+            case 6: SUMS_COLUMNS_OF(6); break;
+            case 7: SUMS_COLUMNS_OF(7); break;
+            case 8: SUMS_COLUMNS_OF(8); break;
+            }
         }
         const char *at = view->data + (start + r) * rs;
         for (; r < count; r++, at += rs) {
