@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from fastcluster_ext import _kernels
@@ -23,13 +22,13 @@ _BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
 _BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 180, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 180, 4: 2560}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 180, 4: 1280}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
 _BOX_MOST_COLUMNS = 8
-_BOX_MANY_CENTERS = {7: 128, 8: 256}  # of so wide points, boxes are for few centers, and for so many and more
-_BOX_MANY_CENTERS_POINTS = 384  # if there are so many points for each
+_BOX_VERY_WIDE = 7  # columns; of so wide points there have to be
+_BOX_LEAST_POINTS_A_CENTER = 384
 _BOX_MOST_PAIRS = 0.8  # of points and more than _BOX_FEW_CENTERS, that boxes may leave in the first iteration
 # Where balls do not pay, nor boxes in general, boxes pay after so many iterations if balls left at most so many centers
 # a point, and such a share of them: columns of most real data go together, as if there were fewer.
@@ -80,6 +79,8 @@ _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_NARROW = 0.25
 _BALL_FEW_CENTERS = 48
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
+# The same of a sample, above which only boxes are taken where these pay: clusters leave three tenths, no more.
+_BALL_HOPEFUL_PAIRS = 0.35
 # The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
 # columns; else seven tenths at least.
 _BALL_MOST_PAIRS_OF_FEW = 0.75
@@ -90,43 +91,58 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     """Return the kernel that will be asked for about so many assignments of the points to k centers."""
     kernel = _kernels.load("lloyd")
     n, p = points.shape
+    if _boxes_pay(points, k, iterations):
+        return _search_by_boxes(points, weights, k, iterations, threads)
     kind = other = kernel.PlainSearch  # without balls, and where balls do not pay
     patience, most_pairs, most_left = 0, _BALL_MOST_PAIRS, math.inf
-    if _boxes_pay(points, k, iterations):
-        if _boxes_need_clusters(points, k):
-            return kernel.TrialSearch(points, weights, k, threads, _boxes_if_clustered(points, weights, k, threads))
-        kind, other, patience = kernel.BoxSearch, kernel.BoxSearch, 1
-        if p <= _BOX_WIDE:
-            most_pairs = _BALL_MOST_PAIRS_OF_BOXES
-    elif _bounds_pay(points, k, iterations):
+    if _bounds_pay(points, k, iterations):
         kind, other, patience = kernel.GroupSearch, kernel.GroupSearch, _BOUND_PATIENCE
         if p >= _BALL_VERY_WIDE and (n >= _BOUND_FEW_POINTS or k >= _BOUND_SOME_CENTERS):
             patience = _BOUND_PATIENCE_OF_WIDE
     elif p <= _BOX_MOST_COLUMNS:
         most_pairs = _BALL_MOST_PAIRS_OF_NARROW if k > _BALL_FEW_CENTERS else _BALL_MOST_PAIRS_OF_BOXES
         if n >= _BOX_MANY_POINTS or (n >= _BOX_SOME_POINTS and (k >= _BOX_SOME_CENTERS or p >= _BOX_WIDE)):
-            other, patience = kernel.BoxSearch, _BOX_PATIENCE
+            other, patience = _boxes, _BOX_PATIENCE
             share = _BOX_MOST_PAIRS_LEFT if n >= _BOX_MANY_POINTS else _BOX_MOST_PAIRS_LEFT_OF_SOME
             most_left = min(_BOX_MOST_LEFT, share * k)
-    if not _balls_may_pay(points, k, iterations, kind is kernel.BoxSearch, kind is kernel.GroupSearch):
-        return _search(kind, points, weights, k, threads)
-    otherwise = None if other is kernel.PlainSearch else lambda: _search(other, points, weights, k, threads)
+    if not _balls_may_pay(points, k, iterations, kind is kernel.GroupSearch):
+        return kind(points, weights, k, threads)
+    otherwise = None if other is kernel.PlainSearch else lambda: other(points, weights, k, threads)
     return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs, most_left)
 
 
-def _search(kind: Any, points: Array, weights: Floats | None, k: int, threads: int) -> Any:
-    """Return a search of this kind; one by boxes gives up where these leave most of many centers."""
-    if kind is _kernels.load("lloyd").BoxSearch and k > _BOX_FEW_CENTERS:
-        return kind(points, weights, k, threads, most_pairs=_BOX_MOST_PAIRS)
-    return kind(points, weights, k, threads)
-
-
-def _boxes_if_clustered(points: Array, weights: Floats | None, k: int, threads: int) -> Callable[[float], Any]:
-    """Return what a trial asks for boxes to go on with; it tells which share of the pairs balls leave."""
+def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
+    """Return the same where boxes pay: for all points, or for clustered ones; or unless balls pay more for those."""
+    kernel = _kernels.load("lloyd")
     few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
-    most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
-    boxes = _kernels.load("lloyd").BoxSearch
-    return lambda share: _search(boxes, points, weights, k, threads) if share <= most_pairs else None
+    most_of_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
+
+    def boxes() -> Any:
+        return _boxes(points, weights, k, threads)
+
+    def if_clustered(share: float) -> Any:
+        return boxes() if share <= most_of_pairs else None
+
+    def unless_balls_pay(share: float) -> Any:
+        if share > _BALL_HOPEFUL_PAIRS:
+            return boxes()
+        return kernel.BallSearch(points, weights, k, threads, boxes, 1, _BALL_MOST_PAIRS_OF_BOXES)
+
+    if _boxes_need_clusters(points, k):
+        return kernel.TrialSearch(points, weights, k, threads, if_clustered)
+    if (
+        points.shape[1] >= _BOX_WIDE
+        and k >= _BALL_LEAST_CENTERS_BESIDE_BOXES
+        and _balls_may_pay(points, k, iterations, False)
+    ):
+        return kernel.TrialSearch(points, weights, k, threads, unless_balls_pay)
+    return boxes()
+
+
+def _boxes(points: Array, weights: Floats | None, k: int, threads: int) -> Any:
+    """Return the search by boxes, which gives up where they leave most of many centers."""
+    most_pairs = _BOX_MOST_PAIRS if k > _BOX_FEW_CENTERS else 1.0
+    return _kernels.load("lloyd").BoxSearch(points, weights, k, threads, most_pairs=most_pairs)
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
@@ -145,8 +161,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     n, p = points.shape
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
-    if p in _BOX_MANY_CENTERS and k > _BOX_FEW_CENTERS:
-        return k >= _BOX_MANY_CENTERS[p] and n >= _BOX_MANY_CENTERS_POINTS * k
+    if p >= _BOX_VERY_WIDE and k > _BOX_FEW_CENTERS and n < _BOX_LEAST_POINTS_A_CENTER * k:
+        return False
     if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
         return True
     if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
@@ -168,23 +184,22 @@ def _boxes_need_clusters(points: Array, k: int) -> bool:
     n, p = points.shape
     if p < _BOX_WIDE:
         return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_MANY_POINTS)
-    if k <= _BOX_VERY_FEW_CENTERS:
-        return bool(_BOX_FEW_POINTS <= n < _BOX_MANY_POINTS_OF_WIDE)
+    if n >= _BOX_MANY_POINTS_OF_WIDE:
+        return bool(p >= _BOX_VERY_WIDE and _BOX_VERY_FEW_CENTERS < k < _BOX_FEW_CENTERS)
     return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
 
 
-def _balls_may_pay(points: Array, k: int, iterations: int, boxes_pay: bool, bounds_pay: bool) -> bool:
+def _balls_may_pay(points: Array, k: int, iterations: int, bounds_pay: bool) -> bool:
     """Return whether to try to drop centers for balls of points; on data without clusters the search gives them up."""
     n, p = points.shape
     wide = p >= _BALL_WIDE
     enough = _BALL_LEAST_POINTS_A_CENTER_OF_WIDE if wide else _BALL_LEAST_POINTS_A_CENTER
     if bounds_pay:
         enough = _BALL_SOME_POINTS_A_CENTER if p < _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
-    least = _BALL_LEAST_CENTERS_BESIDE_BOXES if boxes_pay and p < _BOX_WIDE else _BALL_LEAST_CENTERS
     return (
         p >= _BALL_LEAST_COLUMNS
         and _BALL_LEAST_POINTS <= n < 2**32
-        and least <= k <= n // enough
+        and _BALL_LEAST_CENTERS <= k <= n // enough
         and n * p * k >= _BALL_LEAST_WORK
         and iterations >= _BALL_LEAST_ITERATIONS
         and points.size * max(4, points.dtype.itemsize) <= _BALL_MOST_BYTES
