@@ -40,6 +40,7 @@ _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_FEW_CENTERS_OF_SOME = (4, 5, 6)  # columns, with fewer points
+_BOX_FEW_CENTERS_OF_WIDEST = range(12, 17)  # the same of most columns, with or without clusters
 _BOX_SOME_CENTERS = 32
 
 # When keeping bounds pays (`_bounds_pay`).
@@ -132,7 +133,7 @@ def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: 
         return kernel.TrialSearch(points, weights, k, threads, if_clustered)
     if (
         points.shape[1] >= _BOX_WIDE
-        and k >= _BALL_LEAST_CENTERS_BESIDE_BOXES
+        and (k >= _BALL_LEAST_CENTERS_BESIDE_BOXES or points.shape[0] < _BOX_MANY_POINTS)
         and _balls_may_pay(points, k, iterations, False)
     ):
         return kernel.TrialSearch(points, weights, k, threads, unless_balls_pay)
@@ -152,8 +153,9 @@ def _boxes(points: Array, weights: Floats | None, k: int, threads: int) -> Any:
 # sizes that lose more. Of 5 to 8 columns, points were also looked at whose columns go together (of unequal widths, of a
 # few factors, neighborhoods in a photo): boxes make them up to three times as fast, balls are slow to make.
 #
-# Where the cores share no cache, and a line takes 170 ns from one to the other instead of 25, or where others keep the
-# multipliers busy, comparing all takes up to a fifth longer; boxes are better then for 200k x 8, 16 or 256 centers.
+# Where the cores share no cache, and a line takes 250 ns from one to the other instead of 50, or where others keep the
+# multipliers busy, what is read again and again, and comparing all, takes up to twice as long: the rules were looked at
+# in both states.
 
 
 def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
@@ -169,6 +171,8 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
         return True
     if k <= _BOX_FEW_CENTERS and p in _BOX_FEW_CENTERS_OF_SOME and n >= _BOX_SOME_POINTS:
         return True
+    if k in _BOX_FEW_CENTERS_OF_WIDEST and p == _BOX_MOST_COLUMNS and n >= _BOX_SOME_POINTS:
+        return True
     if k <= _BOX_FEW_CENTERS and n >= _BOX_MANY_POINTS:
         return True
     if k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS:
@@ -181,12 +185,16 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
 
 def _boxes_need_clusters(points: Array, k: int) -> bool:
     """Return whether boxes, where they pay, do so for clustered points only."""
-    n, p = points.shape
+    n, p = len(points), points.shape[1]
+    if not _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS or p < _BOX_NARROWEST:
+        return False
     if p < _BOX_WIDE:
-        return bool(p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_MANY_POINTS)
+        return n < _BOX_MANY_POINTS
+    if p == _BOX_MOST_COLUMNS and k in _BOX_FEW_CENTERS_OF_WIDEST and n >= _BOX_SOME_POINTS:
+        return False
     if n >= _BOX_MANY_POINTS_OF_WIDE:
-        return bool(p >= _BOX_VERY_WIDE and _BOX_VERY_FEW_CENTERS < k < _BOX_FEW_CENTERS)
-    return bool(k <= _BOX_FEW_CENTERS and n >= _BOX_FEW_POINTS)
+        return p >= _BOX_VERY_WIDE and k < _BOX_FEW_CENTERS
+    return n >= _BOX_FEW_POINTS
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, bounds_pay: bool) -> bool:

@@ -129,13 +129,18 @@ static inline void kdtree_descend(const kdtree_fan *fan, const matrix *points, p
     }
 }
 
+/* Bytes ahead of where a row goes that are asked for: another core may have them, and stores wait for each other. */
+#define KDTREE_AHEAD 192
+
 /* `size` is a constant at each call that matters: a copy is then a move or two. */
 FC_INLINE void kdtree_copy_rows(const uint8_t *leaves, const char *from, ptrdiff_t count, const uint32_t *numbers,
                                 ptrdiff_t number, ptrdiff_t *places, char *sorted, uint32_t *order, size_t size,
                                 ptrdiff_t stride) {
     for (ptrdiff_t r = 0; r < count; r++, from += stride) {
         const ptrdiff_t place = places[leaves[r]]++;
-        memcpy(sorted + place * (ptrdiff_t)size, from, size);
+        char *to = sorted + place * (ptrdiff_t)size;
+        __builtin_prefetch(to + KDTREE_AHEAD, 1);
+        memcpy(to, from, size);
         if (order) order[place] = numbers ? numbers[r] : (uint32_t)(number + r);
     }
 }
@@ -162,7 +167,10 @@ static inline void kdtree_scatter(const uint8_t *leaves, const matrix *points, p
     case 3: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 3, rs); break;
     case 12: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 12, rs); break;
     case 16: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 16, rs); break;
+    case 20: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 20, rs); break;
     case 24: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 24, rs); break;
+    case 28: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 28, rs); break;
+    case 32: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, 32, rs); break;
     default: kdtree_copy_rows(leaves, from, count, numbers, start, places, sorted, order, (size_t)(p * item), rs);
     }
 }

@@ -239,15 +239,24 @@ cdef class BallSearch(PlainSearch):
     cdef int _pass(self, int stage, const double[:, ::1] centers, int32_t* labels) except -1:
         # Not many more pairs are left than the last time.
         cdef double work = min(<double>self.k, BALL_GROWTH * self.left) * self.p
-        cdef ptrdiff_t first, last, task
+        cdef ptrdiff_t first, last
+        cdef int thread
         cdef ptrdiff_t a_slice = slice_chunks(work + self.p, max(1, self.points.n_rows // self.tasks), 0, self.n_threads)
         for first in range(0, self.tasks, a_slice):
             last = min(first + a_slice, self.tasks)
+            shares_fill(self.shares, self.n_threads, first, last)
             with nogil:
-                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    self._task(stage, task, threadid(), &centers[0, 0], labels)
+                for thread in prange(self.n_threads, num_threads=self.n_threads, schedule="static", chunksize=1):
+                    self._pass_own(stage, thread, &centers[0, 0], labels)
             PyErr_CheckSignals()
         return 0
+
+    cdef void _pass_own(self, int stage, int thread, const double* centers, int32_t* labels) noexcept nogil:
+        """The ranges of balls of one thread, and others that are left."""
+        cdef ptrdiff_t task = shares_next(self.shares, self.n_threads, thread)
+        while task >= 0:
+            self._task(stage, task, thread, centers, labels)
+            task = shares_next(self.shares, self.n_threads, thread)
 
     cdef void _task(self, int stage, ptrdiff_t task, int thread, const double* centers, int32_t* labels) noexcept nogil:
         """A range of balls; sums go to the task's partial ones."""

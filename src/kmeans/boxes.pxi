@@ -151,6 +151,7 @@ cdef class BoxSearch(PlainSearch):
         cdef ptrdiff_t[::1] leaf_rows = np.empty(leaves + 1, dtype=np.intp)
         cdef kdtree_fan fan
         cdef kdtree_worker worker
+        cdef int thread
         cdef ptrdiff_t most = min(n, BOX_CROWD * (n // buckets + 1))
         cdef size_t memory_size = padded(kdtree_worker_bytes(p, row_bytes, most))
         cdef char* memory = <char*>scratch_allocate(memory_size * self.n_threads)
@@ -194,15 +195,24 @@ cdef class BoxSearch(PlainSearch):
                                    min((segment + 1) * a_segment, n), NULL, &places[segment, 0], <char*>&rows[0],
                                    order)
             PyErr_CheckSignals()
+            shares_fill(self.shares, self.n_threads, 0, buckets)
             with nogil:
-                for bucket in prange(buckets, num_threads=self.n_threads, schedule="dynamic"):
-                    self._split(memory + threadid() * memory_size, most, bucket, rest, &sorted_rows, &shift[0], order,
-                                &leaf_rows[0])
+                for thread in prange(self.n_threads, num_threads=self.n_threads, schedule="static", chunksize=1):
+                    self._split_own(thread, memory + thread * memory_size, most, rest, &sorted_rows, &shift[0], order,
+                                    &leaf_rows[0])
                 box_inner(&self.tree)
             PyErr_CheckSignals()
         finally:
             scratch_free(memory)
         return 0
+
+    cdef void _split_own(self, int thread, char* memory, ptrdiff_t most, int rest, const matrix* rows,
+                         const double* shift, uint32_t* order, ptrdiff_t* leaf_rows) noexcept nogil:
+        """The buckets of one thread, whose rows it will visit; and others that are left."""
+        cdef ptrdiff_t bucket = shares_next(self.shares, self.n_threads, thread)
+        while bucket >= 0:
+            self._split(memory, most, bucket, rest, rows, shift, order, leaf_rows)
+            bucket = shares_next(self.shares, self.n_threads, thread)
 
     cdef void _split(self, char* memory, ptrdiff_t most, ptrdiff_t bucket, int rest, const matrix* rows,
                      const double* shift, uint32_t* order, ptrdiff_t* leaf_rows) noexcept nogil:
@@ -237,14 +247,23 @@ cdef class BoxSearch(PlainSearch):
         if labels == NULL:
             sums_fold(visit.sums, partial, self.k, self.p)
 
+    cdef void _visit_own(self, int thread, ptrdiff_t first, const double* centers, int32_t* labels) noexcept nogil:
+        """The subtrees of one thread, the first of all being `first`; and others that are left."""
+        cdef ptrdiff_t task = shares_next(self.shares, self.n_threads, thread)
+        while task >= 0:
+            self._visit(task, thread, task - first, centers, labels)
+            task = shares_next(self.shares, self.n_threads, thread)
+
     cdef int _visit_all(self, const double[:, ::1] centers, int32_t* labels, double* totals, ptrdiff_t size) except -1:
         cdef ptrdiff_t first, task, last
+        cdef int thread
         box_candidates_fill(&self.all, &centers[0, 0], self.k, self.p)
         for first in range(0, self.tasks, self.tasks_a_slice):
             last = min(first + self.tasks_a_slice, self.tasks)
+            shares_fill(self.shares, self.n_threads, first, last)
             with nogil:
-                for task in prange(first, last, num_threads=self.n_threads, schedule="dynamic"):
-                    self._visit(task, threadid(), task - first, &centers[0, 0], labels)
+                for thread in prange(self.n_threads, num_threads=self.n_threads, schedule="static", chunksize=1):
+                    self._visit_own(thread, first, &centers[0, 0], labels)
                 for task in range(first, last):
                     add_to(<double*>(self.box_partials + (task - first) * self.partial_size), size, totals)
             PyErr_CheckSignals()

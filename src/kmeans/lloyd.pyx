@@ -58,6 +58,13 @@ cdef extern from "kmeans/lloyd.h" nogil:
                          double* taken, double* left) noexcept
 
 
+cdef extern from "common/shares.h" nogil:
+    ctypedef struct work_share:
+        pass
+    void shares_fill(work_share* shares, int count, ptrdiff_t first, ptrdiff_t last) noexcept
+    ptrdiff_t shares_next(work_share* shares, int count, int own) noexcept
+
+
 cdef double WORK_A_THREAD = 2**18  # multiply-adds an iteration; some 50 us
 
 
@@ -79,6 +86,7 @@ cdef class PlainSearch:
         const double* weights
         centers_table table
         void* memory
+        work_share* shares
         char* scratch
         char* partials
         size_t scratch_size, partial_size
@@ -87,7 +95,7 @@ cdef class PlainSearch:
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
                   ptrdiff_t patience=1, double most_pairs=1, double most_left=INFINITY):
-        self.memory = NULL
+        self.memory = self.shares = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
         self.weights_owner = weights
@@ -105,12 +113,14 @@ cdef class PlainSearch:
         cdef size_t table_size = padded(centers_table_bytes(k, self.p))
         self.memory = scratch_allocate(table_size + self.scratch_size * n_threads
                                        + self.partial_size * self.chunks_a_slice)
+        self.shares = <work_share*>scratch_allocate(n_threads * sizeof(work_share))
         centers_table_place(&self.table, k, self.p, self.memory)
         self.scratch = <char*>self.memory + table_size
         self.partials = self.scratch + self.scratch_size * n_threads
 
     def __dealloc__(self):
         scratch_free(self.memory)
+        scratch_free(self.shares)
         if self.acquired:
             PyBuffer_Release(&self.buffer)
 
