@@ -330,6 +330,30 @@ def test_boxes_drop_no_center_that_is_nearest(p, dtype):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("p", range(1, 11))
+def test_centers_are_the_same_however_rows_lie_in_memory(p, dtype, weighted):
+    # Rows by column, as boxes keep them, are added up in blocks of four; these and the last ones in the rows' order.
+    lloyd = _kernels.load("lloyd")
+    generator = np.random.default_rng(p)
+    X = generator.normal(size=(2051, p)).astype(dtype)
+    weights = generator.uniform(0.1, 2, size=len(X)) if weighted else None
+    for k in (3, 70):
+        moved = []
+        for rows in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)[:, ::2]):
+            centers = X[:k].astype(np.float64)
+            lloyd.PlainSearch(rows, weights, k, 2).lloyd(centers, max_iter=1, tolerance=-1.0)
+            moved.append(centers)
+        labels = reference.nearest(X, X[:k].astype(np.float64))
+        w = np.ones(len(X)) if weights is None else weights
+        wanted = np.stack([np.average(X[labels == j], axis=0, weights=w[labels == j]) for j in range(k)])
+        np.testing.assert_allclose(moved[0], wanted, rtol=1e-11, atol=1e-12)
+        np.testing.assert_array_equal(moved[1], moved[0])
+        np.testing.assert_array_equal(moved[2], moved[0])
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("p", [3, 8])
 def test_boxes_give_up_where_they_leave_most_centers(p):
     # Sums by boxes and sums row by row differ in their last bits, which tells them apart.
