@@ -40,7 +40,7 @@ _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_FEW_CENTERS_OF_SOME = (4, 5, 6)  # columns, with fewer points
-_BOX_FEW_CENTERS_OF_WIDEST = range(12, 17)  # the same of most columns, with or without clusters
+_BOX_FEW_CENTERS_OF_WIDEST = range(12, 17)  # the same of _BOX_MOST_COLUMNS, with or without clusters
 _BOX_SOME_CENTERS = 32
 
 # When keeping bounds pays (`_bounds_pay`).
@@ -80,7 +80,8 @@ _BALL_MOST_PAIRS = 0.33
 _BALL_MOST_PAIRS_OF_NARROW = 0.25
 _BALL_FEW_CENTERS = 48
 _BALL_MOST_PAIRS_OF_BOXES = 0.2
-# The same of a sample, above which only boxes are taken where these pay: clusters leave three tenths, no more.
+# The same of a sample: where boxes pay, balls are tried only if they leave no more of it. Of clustered points it is
+# three tenths at most.
 _BALL_HOPEFUL_PAIRS = 0.35
 # The same where boxes need clusters. Of points without any, balls leave nearly all, of few centers, or of _BOX_WIDE
 # columns; else seven tenths at least.
@@ -116,13 +117,13 @@ def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: 
     """Return the same where boxes pay: for all points, or for clustered ones; or unless balls pay more for those."""
     kernel = _kernels.load("lloyd")
     few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
-    most_of_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
+    most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
 
     def boxes() -> Any:
         return _boxes(points, weights, k, threads)
 
     def if_clustered(share: float) -> Any:
-        return boxes() if share <= most_of_pairs else None
+        return boxes() if share <= most_pairs else None
 
     def unless_balls_pay(share: float) -> Any:
         if share > _BALL_HOPEFUL_PAIRS:
@@ -185,7 +186,7 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
 
 def _boxes_need_clusters(points: Array, k: int) -> bool:
     """Return whether boxes, where they pay, do so for clustered points only."""
-    n, p = len(points), points.shape[1]
+    n, p = len(points), points.shape[1]  # len() is an int to type checkers, too
     if not _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS or p < _BOX_NARROWEST:
         return False
     if p < _BOX_WIDE:

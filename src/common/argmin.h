@@ -30,6 +30,7 @@
  * takes a sixth less time than blocks of rows and centers, at p = 16 as long; of 16: at p = 8 a twentieth more. */
 #define ARGMIN_NARROW (VF_REGISTERS == 32 ? 8 : 6)
 #define ARGMIN_MOST_COLUMNS 8 /* that a function is made for, by ARGMIN_WITH_COLUMNS */
+_Static_assert(ARGMIN_NARROW <= ARGMIN_MOST_COLUMNS, "functions are made for narrow rows");
 /* Vectors of such rows that go past the centers together. At k = 16, p = 3 four of 16 lanes spill and take 20 % longer
  * than one; one of 8 lanes waits for itself and takes 20 % longer than two. */
 #define ARGMIN_ABREAST(p) (VF_LANES == 16 || (p) > 4 ? 1 : 2)
@@ -140,7 +141,7 @@ FC_INLINE void argmin_past_all(const centers_table *table, vf x[][ARGMIN_MOST_CO
 FC_INLINE void argmin_group_narrow(const centers_table *table, const float *columns, ptrdiff_t ld, vf *best, vf *second,
                                    vi *chosen, int p) {
     for (int first = 0; first < ARGMIN_VECTORS; first += ARGMIN_ABREAST(p)) {
-        vf x[ARGMIN_ABREAST(1)][ARGMIN_MOST_COLUMNS];
+        vf x[ARGMIN_ABREAST(1)][ARGMIN_MOST_COLUMNS]; /* as many as there are abreast of the fewest columns */
         for (int a = 0; a < ARGMIN_ABREAST(p); a++) {
             for (int i = 0; i < p; i++) x[a][i] = vf_load(columns + i * ld + (first + a) * VF_LANES);
         }

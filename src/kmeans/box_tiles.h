@@ -121,8 +121,11 @@ static inline void box_labels(const centers_table *table, const matrix *tile, do
                               int32_t *labels) {
     if (tile->dtype == MATRIX_FLOAT32) {
         const float error = argmin_error(table, reach);
-        if (table->k == 2) ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 1, row, labels)
-        else ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 0, row, labels)
+        if (table->k == 2) {
+            ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 1, row, labels)
+        } else {
+            ARGMIN_WITH_COLUMNS(tile->n_columns, box_labels_p, table, tile, error, 0, row, labels)
+        }
     } else {
         for (ptrdiff_t at = 0; at < tile->n_rows; at += ARGMIN_TILE) {
             const ptrdiff_t left = tile->n_rows - at;

@@ -77,7 +77,7 @@ cdef enum:
 cdef class BoxSearch(PlainSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
-    If more than a share of `most_pairs` of the pairs of rows and centers are left in the first iteration, all are
+    If more than a share of `most_pairs` of the pairs of rows and centers are left in the first of all iterations, all are
     compared from then on. Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a thread, k p numbers of
     8 bytes for every level of the tree.
     """
@@ -276,7 +276,7 @@ cdef class BoxSearch(PlainSearch):
         self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
         if self.most_pairs < 1:
             self.given_up = self._left() > self.most_pairs * self.k
-            self.most_pairs = 1
+            self.most_pairs = 1  # it is decided
         return 0
 
     cdef double _left(self) noexcept:

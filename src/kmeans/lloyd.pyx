@@ -75,7 +75,8 @@ cdef class PlainSearch:
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
     otherwise, patience, most_pairs, most_left: what BallSearch calls for another search where balls do not pay, and when
-        that is so; by default it compares all, as this. What TrialSearch calls to find out. When BoxSearch gives up
+        that is so; by default it compares all, as this. What TrialSearch calls to find out. Of
+        most_pairs, also when BoxSearch gives up
     """
 
     cdef:

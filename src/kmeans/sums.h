@@ -111,7 +111,6 @@ FC_INLINE ptrdiff_t sums_add_columns(const matrix *view, ptrdiff_t start, ptrdif
                                      const int32_t *labels, double *sums, ptrdiff_t copy_size, matrix_dtype dtype,
                                      int weighted, int p) {
     enum { L = 4, BLOCKS = 2 };
-    typedef int64_t places __attribute__((vector_size(32)));
     const ptrdiff_t item = (ptrdiff_t)1 << dtype, stride = sums_stride(p);
     const char *at = view->data + start * item;
     ptrdiff_t r = 0;
@@ -129,14 +128,14 @@ FC_INLINE ptrdiff_t sums_add_columns(const matrix *view, ptrdiff_t start, ptrdif
                                           matrix_value(value + 2 * item, dtype), matrix_value(value + 3 * item, dtype)};
                 if (weighted) column[i] *= weight;
             }
-            const sums_vector a = __builtin_shuffle(column[0], column[1], (places){0, 4, 2, 6});
-            const sums_vector c = __builtin_shuffle(column[0], column[1], (places){1, 5, 3, 7});
-            const sums_vector d = __builtin_shuffle(column[2], column[3], (places){0, 4, 2, 6});
-            const sums_vector e = __builtin_shuffle(column[2], column[3], (places){1, 5, 3, 7});
-            rows[b][0] = __builtin_shuffle(a, d, (places){0, 1, 4, 5});
-            rows[b][1] = __builtin_shuffle(c, e, (places){0, 1, 4, 5});
-            rows[b][2] = __builtin_shuffle(a, d, (places){2, 3, 6, 7});
-            rows[b][3] = __builtin_shuffle(c, e, (places){2, 3, 6, 7});
+            const sums_vector a = __builtin_shufflevector(column[0], column[1], 0, 4, 2, 6);
+            const sums_vector c = __builtin_shufflevector(column[0], column[1], 1, 5, 3, 7);
+            const sums_vector d = __builtin_shufflevector(column[2], column[3], 0, 4, 2, 6);
+            const sums_vector e = __builtin_shufflevector(column[2], column[3], 1, 5, 3, 7);
+            rows[b][0] = __builtin_shufflevector(a, d, 0, 1, 4, 5);
+            rows[b][1] = __builtin_shufflevector(c, e, 0, 1, 4, 5);
+            rows[b][2] = __builtin_shufflevector(a, d, 2, 3, 6, 7);
+            rows[b][3] = __builtin_shufflevector(c, e, 2, 3, 6, 7);
         }
         for (int l = 0; l < L; l++) {
             double *accumulator = sums + l % SUMS_COPIES * copy_size + (ptrdiff_t)labels[r + l] * stride;
