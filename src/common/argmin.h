@@ -45,11 +45,13 @@ _Static_assert(ARGMIN_NARROW <= ARGMIN_MOST_COLUMNS, "functions are made for nar
 
 typedef struct {
     ptrdiff_t k, k_padded, p;
-    double *exact;    /* p x k_padded: the centers as they are, by column; +inf behind the last */
-    double *shift;    /* p: the mean center, float32-representable */
-    float *filter;    /* k_padded / 4 packs of p x 4: minus the shifted centers */
-    float *half_norm; /* k_padded: |c|^2 / 2 of the shifted centers; +inf behind the last */
-    double max_norm;  /* M */
+    double *exact;          /* p x exact_stride: the centers as they are, by column */
+    ptrdiff_t exact_stride;
+    double *shift;          /* p: the mean center, float32-representable */
+    float *filter;          /* k_padded / 4 packs of p x 4: minus the shifted centers; 0 behind the last */
+    float *half_norm;       /* k_padded: |c|^2 / 2 of the shifted centers; +inf behind the last */
+    int32_t *numbers;       /* k_padded: their labels */
+    double max_norm;        /* M */
 } centers_table;
 
 static inline ptrdiff_t centers_padded(ptrdiff_t k) { return (k + ARGMIN_PACK - 1) / ARGMIN_PACK * ARGMIN_PACK; }
@@ -57,7 +59,8 @@ static inline ptrdiff_t centers_padded(ptrdiff_t k) { return (k + ARGMIN_PACK - 
 /* Bytes one table needs. */
 static inline size_t centers_table_bytes(ptrdiff_t k, ptrdiff_t p) {
     size_t padded = (size_t)centers_padded(k);
-    return padded * p * sizeof(double) + p * sizeof(double) + padded * p * sizeof(float) + padded * sizeof(float);
+    return padded * p * sizeof(double) + p * sizeof(double) + padded * p * sizeof(float) +
+           padded * (sizeof(float) + sizeof(int32_t));
 }
 
 /* Lay a table out in `memory` of centers_table_bytes(k, p). */
@@ -66,21 +69,22 @@ static inline void centers_table_place(centers_table *table, ptrdiff_t k, ptrdif
     table->p = p;
     table->k_padded = centers_padded(k);
     table->exact = (double *)memory;
+    table->exact_stride = table->k_padded;
     table->shift = table->exact + table->k_padded * p;
     table->filter = (float *)(table->shift + p);
     table->half_norm = table->filter + table->k_padded * p;
+    table->numbers = (int32_t *)(table->half_norm + table->k_padded);
 }
 
-/* Fill a table from k x p row-major centers. O(k p). */
+/* Fill a table from k x p row-major centers, labels 0 to k - 1. O(k p). */
 static inline void centers_table_fill(centers_table *table, const double *centers) {
     const ptrdiff_t k = table->k, p = table->p, padded = table->k_padded;
     for (ptrdiff_t i = 0; i < p; i++) {
         double sum = 0;
         for (ptrdiff_t j = 0; j < k; j++) {
             sum += centers[j * p + i];
-            table->exact[i * padded + j] = centers[j * p + i];
+            table->exact[i * table->exact_stride + j] = centers[j * p + i];
         }
-        for (ptrdiff_t j = k; j < padded; j++) table->exact[i * padded + j] = INFINITY;
         /* Any shift will do; none where there is no such mean, or it cannot be added up. */
         const double mean = sum / (double)k;
         table->shift[i] = fabs(mean) < FLT_MAX ? (double)(float)mean : 0.0;
@@ -95,6 +99,7 @@ static inline void centers_table_fill(centers_table *table, const double *center
             norm += value * value;
         }
         table->half_norm[j] = j < k ? (float)(0.5 * norm) : INFINITY;
+        table->numbers[j] = (int32_t)j;
         if (norm > largest) largest = norm;
     }
     table->max_norm = sqrt(largest);
@@ -128,7 +133,7 @@ FC_INLINE void argmin_past_all(const centers_table *table, vf x[][ARGMIN_MOST_CO
     for (ptrdiff_t j = 0; j < table->k; j++) {
         const float *pack = table->filter + (j / ARGMIN_PACK) * p * ARGMIN_PACK + j % ARGMIN_PACK;
         const vf half_norm = vf_set1(table->half_norm[j]);
-        const vi index = vi_set1((int32_t)j);
+        const vi index = vi_set1(table->numbers[j]);
         for (int a = 0; a < abreast; a++) {
             vf score = half_norm;
             for (int i = 0; i < p; i++) score = vf_fma(x[a][i], vf_set1(pack[i * ARGMIN_PACK]), score);
@@ -185,7 +190,7 @@ FC_INLINE void argmin_packs_wide(const centers_table *table, const float *column
                         if (to < p) {
                             sum[q][r] = score[q][r];
                         } else {
-                            ARGMIN_UPDATE(r, score[q][r], vi_set1((int32_t)(j + q)));
+                            ARGMIN_UPDATE(r, score[q][r], vi_set1(table->numbers[j + q]));
                             if (least) least_of_block[r] = vf_min(least_of_block[r], score[q][r]);
                         }
                     }
@@ -227,20 +232,20 @@ FC_INLINE vf argmin_norms(const float *columns, ptrdiff_t ld, ptrdiff_t p) {
     return norms;
 }
 
-/* The nearest of all centers to one row, in float64; ties go to the lowest index. `row` is the row as it is. Blocks whose
+/* The label of the center nearest to one row, in float64; ties go to the first. `row` is the row as it is. Blocks whose
  * least score, every ARGMIN_GROUP-th of `scores`, is above `most` are left out. */
 static inline int32_t exact_argmin_of(const centers_table *table, const double *row, const float *scores, float most,
                                       double *squared_distance) {
     enum { BLOCK = ARGMIN_BLOCK };
-    const ptrdiff_t padded = table->k_padded;
+    const ptrdiff_t k = table->k;
     double least = INFINITY;
     ptrdiff_t nearest = 0;
-    for (ptrdiff_t begin = 0; begin < padded; begin += BLOCK) {
-        const ptrdiff_t count = padded - begin < BLOCK ? padded - begin : BLOCK;
+    for (ptrdiff_t begin = 0; begin < k; begin += BLOCK) {
+        const ptrdiff_t count = k - begin < BLOCK ? k - begin : BLOCK;
         if (scores && scores[begin / BLOCK * ARGMIN_GROUP] > most) continue;
         double squared[BLOCK] = {0};
         for (ptrdiff_t i = 0; i < table->p; i++) {
-            const double *column = table->exact + i * padded + begin;
+            const double *column = table->exact + i * table->exact_stride + begin;
             for (ptrdiff_t j = 0; j < count; j++) {
                 const double difference = row[i] - column[j];
                 squared[j] += difference * difference;
@@ -254,7 +259,7 @@ static inline int32_t exact_argmin_of(const centers_table *table, const double *
         }
     }
     *squared_distance = least;
-    return (int32_t)nearest;
+    return table->numbers[nearest];
 }
 
 static inline int32_t exact_argmin(const centers_table *table, const double *row, double *squared_distance) {

@@ -122,12 +122,36 @@ FC_INLINE void matrix_columns_f32_blocks(const matrix *view, ptrdiff_t start, pt
             }
         }
     }
-    for (ptrdiff_t r = whole_rows; r < count; r++) {
-        for (ptrdiff_t i = 0; i < p; i++) {
-            out[i * ld + r] = matrix_shifted(rows + r * rs + i * item, shift[i], dtype);
+    matrix_columns_f32_p(view, start + whole_rows, count - whole_rows, shift, out + whole_rows, ld, dtype, p, rs, item);
+}
+
+#ifdef VF_HAS_HALVES
+/* The same of rows of half a block: two of them make a vector, which takes less than half as many shuffles. */
+static inline void matrix_columns_f32_halves(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
+                                             float *out, ptrdiff_t ld) {
+    enum { L = VF_LANES, HALF = L / 2 };
+    const ptrdiff_t p = view->n_columns, rs = view->row_stride;
+    const ptrdiff_t whole_rows = matrix_readable(view, start, count, HALF) / L * L;
+    const char *from = view->data + start * rs;
+    float values[HALF] = {0};
+    for (ptrdiff_t i = 0; i < p; i++) values[i] = (float)shift[i];
+    const vf middle = vf_load_halves(values, values);
+    for (ptrdiff_t r = 0; r < whole_rows; r += L, from += HALF * rs) {
+        vf block[HALF];
+        for (int a = 0; a < HALF; a++, from += rs) {
+            __builtin_prefetch(from + MATRIX_AHEAD * rs, 0, 2);
+            block[a] = vf_sub(vf_load_halves((const float *)from, (const float *)(from + HALF * rs)), middle);
+        }
+        vf_transpose_halves(block);
+#pragma GCC unroll 8
+        for (int i = 0; i < HALF; i++) {
+            if (i < p) vf_store(out + i * ld + r, block[i]);
         }
     }
+    matrix_columns_f32_p(view, start + whole_rows, count - whole_rows, shift, out + whole_rows, ld, MATRIX_FLOAT32, p, rs,
+                         sizeof(float));
 }
+#endif
 
 FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptrdiff_t count, const double *shift,
                                         float *out, ptrdiff_t ld, matrix_dtype dtype) {
@@ -149,6 +173,10 @@ FC_INLINE void matrix_columns_f32_typed(const matrix *view, ptrdiff_t start, ptr
         else if (p == 2) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 2, 2 * item, item);
         else if (p == 3) matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 3, 3 * item, item);
         else matrix_columns_f32_p(view, start, count, shift, out, ld, dtype, 4, 4 * item, item);
+#ifdef VF_HAS_HALVES
+    } else if (view->column_stride == item && dtype == MATRIX_FLOAT32 && p <= VF_LANES / 2) {
+        matrix_columns_f32_halves(view, start, count, shift, out, ld);
+#endif
     } else if (view->column_stride == item && (p >= VF_LANES || (dtype == MATRIX_FLOAT32 && p > 4))) {
         matrix_columns_f32_blocks(view, start, count, shift, out, ld, dtype);
     } else {

@@ -258,6 +258,9 @@ FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #endif
 
 #if VF_LANES == 16
+/* The same of vectors whose halves are rows of their own. */
+#define VF_ZIP_HALVES_LOW 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27
+#define VF_ZIP_HALVES_HIGH 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31
 #define VF_ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define VF_ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #elif VF_LANES == 8
@@ -291,6 +294,29 @@ FC_INLINE void vf_transpose(vf *block) {
     (void)block;
 #endif
 }
+
+#if defined(__AVX512F__)
+#define VF_HAS_HALVES
+FC_INLINE vf vf_load_halves(const float *low, const float *high) {
+    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high), 1);
+}
+
+/* Vector a of VF_LANES / 2 holds half a row a, and half a row a + VF_LANES / 2: transpose these halves, in fewer steps. */
+FC_INLINE void vf_transpose_halves(vf *block) {
+    enum { vectors = VF_LANES / 2, half = vectors / 2 };
+#pragma GCC unroll 4
+    for (int stage = 1; stage < vectors; stage *= 2) {
+        vf zipped[vectors];
+#pragma GCC unroll 8
+        for (int i = 0; i < half; i++) {
+            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HALVES_LOW);
+            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HALVES_HIGH);
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < vectors; i++) block[i] = zipped[i];
+    }
+}
+#endif
 
 /* Write base + lane for every lane set in `m`, in order, at `out`; returns how many. May write VF_LANES values. */
 FC_INLINE int vi_store_where(int32_t *out, int32_t base, vm m) {

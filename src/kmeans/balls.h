@@ -67,7 +67,7 @@ typedef struct {
     float *columns;        /* p x BALL_ROWS, relative to a middle; block by block of BALL_BLOCK rows */
     char *tile;            /* p x BALL_ROWS float64: a ball that is not kept */
     int32_t *candidates;   /* k + VF_LANES */
-    int32_t *rows;         /* k: of a ball by candidate */
+    int32_t *rows;         /* k: of a ball by label */
     int32_t *labels;       /* BALL_ROWS + BALL_PADDING */
 } ball_worker;
 
@@ -503,6 +503,7 @@ static inline void ball_table_fill(centers_table *table, const double *centers, 
     table->k = n;
     table->k_padded = centers_padded(n);
     table->half_norm = table->filter + table->k_padded * p;
+    table->numbers = (int32_t *)candidates;
     for (ptrdiff_t a = 0; a < table->k_padded; a++) {
         float *pack = table->filter + (a / ARGMIN_PACK) * p * ARGMIN_PACK + a % ARGMIN_PACK;
         if (a < n) {
@@ -519,7 +520,7 @@ static inline void ball_table_fill(centers_table *table, const double *centers, 
     table->max_norm = sqrt(largest);
 }
 
-/* The place of the candidate nearest to a row, in float64, added up as exact_argmin does; ties go to the first. */
+/* The label of the candidate nearest to a row, in float64, added up as exact_argmin does; ties go to the first. */
 static inline int32_t ball_exact(const double *centers, const int32_t *candidates, ptrdiff_t n, const double *row,
                                  ptrdiff_t p) {
     double least = INFINITY;
@@ -533,10 +534,10 @@ static inline int32_t ball_exact(const double *centers, const int32_t *candidate
             nearest = a;
         }
     }
-    return (int32_t)nearest;
+    return candidates[nearest];
 }
 
-/* Labels of a ball's rows, as places in the list of candidates; behind the last row -1. */
+/* Labels of a ball's rows; behind the last row -1. */
 static inline void ball_labels(const ball_set *balls, ball_worker *worker, const double *centers, ptrdiff_t ball,
                                ptrdiff_t n_candidates) {
     const ptrdiff_t p = balls->p;
@@ -598,7 +599,7 @@ static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_
     enum { abreast = 16 };
     const ptrdiff_t p = balls->p, stride = sums_stride(p), start = balls->starts[ball];
     const matrix tile = ball_tile(balls, ball, ball_columns(balls, ball));
-    const int32_t *labels = worker->labels, *candidates = worker->candidates;
+    const int32_t *labels = worker->labels;
     ball_parts *parts = balls->parts + ball;
     double *sums = balls->part_sums + ball * BALL_MOST_LABELS * stride;
     int32_t *kept = balls->labels + start, rows[BALL_MOST_MOVES];
@@ -609,12 +610,12 @@ static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_
         const ptrdiff_t some = tile.n_rows - begin < abreast ? tile.n_rows - begin : abreast;
         int32_t differ = 0;
         if (some == abreast) {
-            for (ptrdiff_t r = begin; r < begin + abreast; r++) differ |= candidates[labels[r]] ^ kept[r];
+            for (ptrdiff_t r = begin; r < begin + abreast; r++) differ |= labels[r] ^ kept[r];
         } else {
-            for (ptrdiff_t r = begin; r < begin + some; r++) differ |= candidates[labels[r]] ^ kept[r];
+            for (ptrdiff_t r = begin; r < begin + some; r++) differ |= labels[r] ^ kept[r];
         }
         for (ptrdiff_t r = begin; differ && r < begin + some; r++) {
-            if (candidates[labels[r]] == kept[r]) continue;
+            if (labels[r] == kept[r]) continue;
             if (moved == most) return 0;
             rows[moved++] = (int32_t)r;
         }
@@ -622,7 +623,7 @@ static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_
     for (ptrdiff_t m = 0; m < moved; m++) {
         const ptrdiff_t r = rows[m];
         const ptrdiff_t from = ball_part(parts, sums, kept[r], stride);
-        const ptrdiff_t to = ball_part(parts, sums, candidates[labels[r]], stride);
+        const ptrdiff_t to = ball_part(parts, sums, labels[r], stride);
         if (to < 0) return 0;
         double *restrict less = sums + from * stride, *restrict more = sums + to * stride;
         matrix_row_f64(&tile, r, worker->row);
@@ -634,7 +635,7 @@ static inline int ball_move(const ball_set *balls, ball_worker *worker, ptrdiff_
         more[p] += 1;
         parts->rows[from]--;
         parts->rows[to]++;
-        kept[r] = candidates[labels[r]];
+        kept[r] = labels[r];
     }
     for (int32_t j = 0; moved > 0 && j < parts->found;) {
         if (parts->rows[j] > 0) {
@@ -660,12 +661,13 @@ static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptr
     ball_parts *parts = balls->parts + ball;
     int32_t *rows = worker->rows;
     ptrdiff_t found = 0;
-    memset(rows, 0, (size_t)n_candidates * sizeof(int32_t));
+    for (ptrdiff_t a = 0; a < n_candidates; a++) rows[candidates[a]] = 0;
     if (n_candidates <= BALL_MOST_LABELS) {
         for (ptrdiff_t a = 0; a < n_candidates; a++) {
+            const int32_t label = candidates[a];
             int32_t count = 0;
-            for (ptrdiff_t r = 0; r < tile.n_rows; r++) count += labels[r] == a;
-            rows[a] = count;
+            for (ptrdiff_t r = 0; r < tile.n_rows; r++) count += labels[r] == label;
+            rows[label] = count;
             found += count > 0;
         }
     } else {
@@ -674,7 +676,7 @@ static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptr
     if (found > BALL_MOST_LABELS) {
         parts->found = 0;
         for (ptrdiff_t r = 0; r < tile.n_rows; r++) {
-            double *total = ball_total(totals, candidates[labels[r]], stride);
+            double *total = ball_total(totals, labels[r], stride);
             const double weight = weights ? weights[r] : 1.0;
             matrix_row_f64(&tile, r, worker->row);
             for (ptrdiff_t i = 0; i < p; i++) total[i] += weight * worker->row[i];
@@ -687,11 +689,12 @@ static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptr
     int32_t wanted[BALL_MOST_LABELS];
     double *sums_of[BALL_MOST_LABELS];
     for (ptrdiff_t a = 0, j = 0; a < n_candidates; a++) {
-        if (rows[a] == 0) continue;
-        wanted[j] = (int32_t)a;
+        const int32_t label = candidates[a];
+        if (rows[label] == 0) continue;
+        wanted[j] = label;
         sums_of[j] = balls->part_sums + (ball * BALL_MOST_LABELS + j) * stride;
-        parts->centers[j] = candidates[a];
-        parts->rows[j] = rows[a];
+        parts->centers[j] = label;
+        parts->rows[j] = rows[label];
         j++;
     }
     memset(sums_of[0], 0, (size_t)(added * stride) * sizeof(double));
@@ -701,7 +704,7 @@ static inline void ball_add_rows(const ball_set *balls, ball_worker *worker, ptr
         for (ptrdiff_t j = 0; j < added; j++) others += sums_of[j][i];
         sums_of[added][i] = sums[i] - others;
     }
-    for (ptrdiff_t r = 0; r < tile.n_rows; r++) balls->labels[start + r] = candidates[labels[r]];
+    memcpy(balls->labels + start, labels, (size_t)tile.n_rows * sizeof(int32_t));
     parts->found = (int32_t)found;
     parts->moved = 0;
 }
@@ -738,10 +741,10 @@ static inline double ball_visit(ball_set *balls, ball_worker *worker, const doub
     const ptrdiff_t start = balls->starts[ball], count = balls->starts[ball + 1] - start;
     const ptrdiff_t n = ball_candidates(balls, worker, centers, moves, ball);
     if (!labels) ball_ask_parts(balls, ball);
-    if (n == 1) memset(worker->labels, 0, (size_t)count * sizeof(int32_t));
+    if (n == 1) for (ptrdiff_t r = 0; r < count; r++) worker->labels[r] = worker->candidates[0];
     else ball_labels(balls, worker, centers, ball, n);
     if (labels) {
-        for (ptrdiff_t r = 0; r < count; r++) labels[balls->order[start + r]] = worker->candidates[worker->labels[r]];
+        for (ptrdiff_t r = 0; r < count; r++) labels[balls->order[start + r]] = worker->labels[r];
     } else {
         ball_add(balls, worker, ball, n, totals);
     }

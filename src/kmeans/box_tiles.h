@@ -91,12 +91,12 @@ FC_INLINE void box_labels_p(const centers_table *table, const matrix *tile, floa
     const vf level = vf_set1(table->half_norm[1] - table->half_norm[0]);
     for (ptrdiff_t at = 0; at < count; at += VF_LANES) {
         vf margin;
-        vi chosen = vi_set1(0);
+        vi chosen = vi_set1(table->numbers[0]);
         for (int i = 0; i < p; i++) x[0][i] = vf_sub(vf_load(columns[i] + at), shift[i]);
         if (pair) {
             margin = level;
             for (int i = 0; i < p; i++) margin = vf_fma(x[0][i], slope[i], margin);
-            chosen = vi_select(vf_less(margin, vf_set1(0)), vi_set1(1), chosen);
+            chosen = vi_select(vf_less(margin, vf_set1(0)), vi_set1(table->numbers[1]), chosen);
             margin = vf_abs(margin);
         } else {
             vf best = vf_set1(INFINITY), second = best;

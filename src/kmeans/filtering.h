@@ -28,14 +28,13 @@ typedef struct {
 
 /* One thread's memory. */
 typedef struct {
-    centers_table table;  /* of the candidates of a leaf */
-    double *centers;      /* those candidates, k x p */
-    double *columns;      /* (depth + 1) x p x box_places(k): of the candidates, level by level */
-    int32_t *numbers;     /* (depth + 1) x box_places(k) */
-    double *row;          /* p */
-    void *scratch;        /* of argmin_tile */
-    int32_t *labels;      /* BOX_TILE + BOX_PADDING */
-    double pairs;         /* of rows and centers that were left in leaves */
+    centers_table table; /* of the candidates of a leaf; its exact columns are theirs */
+    double *columns;     /* (depth + 1) x p x box_places(k): of the candidates, level by level */
+    int32_t *numbers;    /* (depth + 1) x box_places(k) */
+    double *row;         /* p */
+    void *scratch;       /* of argmin_tile */
+    int32_t *labels;     /* BOX_TILE + BOX_PADDING */
+    double pairs;        /* of rows and centers that were left in leaves */
 } box_worker;
 
 /* Of so many centers, in whole vectors. */
@@ -43,18 +42,22 @@ static inline ptrdiff_t box_places(ptrdiff_t k) { return (k + 7) / 8 * 8; }
 
 static inline size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) {
     const ptrdiff_t places = (depth + 1) * box_places(k);
-    return centers_table_bytes(k, p) + (size_t)(k * p + p + places * p) * sizeof(double) + argmin_scratch_bytes(k, p) +
-           (size_t)(places + BOX_TILE + BOX_PADDING) * sizeof(int32_t) + FC_ALIGN;
+    return argmin_scratch_bytes(k, p) + (size_t)(places * p + 2 * p) * sizeof(double) +
+           (size_t)((p + 1) * box_places(k)) * sizeof(float) +
+           (size_t)(places + BOX_TILE + BOX_PADDING) * sizeof(int32_t);
 }
 
+/* memory: on a cache line. */
 static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, char *memory) {
-    worker->columns = (double *)memory;
-    worker->centers = worker->columns + (depth + 1) * box_places(k) * p;
-    worker->row = worker->centers + k * p;
-    char *table = (char *)(worker->row + p);
-    centers_table_place(&worker->table, k, p, table);
-    worker->scratch = (void *)(((uintptr_t)table + centers_table_bytes(k, p) + FC_ALIGN - 1) / FC_ALIGN * FC_ALIGN);
-    worker->labels = (int32_t *)((char *)worker->scratch + argmin_scratch_bytes(k, p));
+    worker->scratch = memory;
+    worker->columns = (double *)(memory + argmin_scratch_bytes(k, p));
+    worker->row = worker->columns + (depth + 1) * box_places(k) * p;
+    worker->table.p = p;
+    worker->table.exact_stride = box_places(k);
+    worker->table.shift = worker->row + p;
+    worker->table.half_norm = (float *)(worker->table.shift + p);
+    worker->table.filter = worker->table.half_norm + box_places(k);
+    worker->labels = (int32_t *)(worker->table.filter + p * box_places(k));
     worker->numbers = worker->labels + BOX_TILE + BOX_PADDING;
     worker->pairs = 0;
 }
@@ -199,15 +202,52 @@ static inline void box_filter(const double *box, const box_candidates *among, pt
     ARGMIN_WITH_COLUMNS(p, box_filter_p, box, among, places, kept)
 }
 
-/* The table of a leaf's candidates, in ascending order of their indices, so that ties still go to the lowest. */
-static inline void box_table(const box_tree *tree, box_worker *worker, const double *centers,
-                             const int32_t *candidates, ptrdiff_t n_candidates) {
-    const ptrdiff_t p = tree->p;
-    for (ptrdiff_t a = 0; a < n_candidates; a++) {
-        memcpy(worker->centers + a * p, centers + (ptrdiff_t)candidates[a] * p, (size_t)p * sizeof(double));
+/* Four centers, less a shift, to a pack of float32, and half their squared lengths; returns the greatest of these lengths.
+ * Of the last pack, `count` of them are centers. p is a constant. */
+FC_INLINE double box_pack_p(const double *columns, ptrdiff_t places, const double *shift, ptrdiff_t count, float *pack,
+                            float *half_norm, int p) {
+    _Static_assert(ARGMIN_PACK == 4, "a pack is a vector");
+    double norms[ARGMIN_PACK] = {0}, largest = 0;
+    for (int i = 0; i < p; i++) {
+        for (int q = 0; q < ARGMIN_PACK; q++) {
+            const double value = q < count ? columns[i * places + q] - shift[i] : 0.0;
+            pack[i * ARGMIN_PACK + q] = (float)-value;
+            norms[q] += value * value;
+        }
     }
-    centers_table_place(&worker->table, n_candidates, p, worker->table.exact);
-    centers_table_fill(&worker->table, worker->centers);
+    for (int q = 0; q < ARGMIN_PACK; q++) {
+        half_norm[q] = q < count ? (float)(0.5 * norms[q]) : INFINITY;
+        largest = norms[q] > largest ? norms[q] : largest;
+    }
+    return largest;
+}
+
+FC_INLINE void box_table_p(const double *box, const box_candidates *candidates, centers_table *table, int p) {
+    double largest = 0;
+    for (int i = 0; i < p; i++) {
+        const double middle = 0.5 * (box[i] + box[p + i]);
+        table->shift[i] = fabs(middle) < FLT_MAX ? (double)(float)middle : 0.0;
+    }
+    for (ptrdiff_t a = 0; a < table->k; a += ARGMIN_PACK) {
+        const ptrdiff_t left = table->k - a;
+        float *pack = table->filter + a * p, *half_norm = table->half_norm + a;
+        const double *columns = candidates->columns + a;
+        const double norm = left >= ARGMIN_PACK
+                                ? box_pack_p(columns, table->exact_stride, table->shift, ARGMIN_PACK, pack, half_norm, p)
+                                : box_pack_p(columns, table->exact_stride, table->shift, left, pack, half_norm, p);
+        largest = norm > largest ? norm : largest;
+    }
+    table->max_norm = sqrt(largest);
+}
+
+/* The table of a leaf's candidates, relative to the middle of its box. These are in ascending order of their numbers, so
+ * that ties still go to the lowest. */
+static inline void box_table(const double *box, const box_candidates *candidates, centers_table *table) {
+    table->k = candidates->count;
+    table->k_padded = centers_padded(table->k);
+    table->exact = candidates->columns;
+    table->numbers = candidates->numbers;
+    ARGMIN_WITH_COLUMNS(table->p, box_table_p, box, candidates, table)
 }
 
 /* Where a visit puts what it finds: sums (an iteration) or labels and costs (an evaluation). */
@@ -220,36 +260,33 @@ typedef struct {
 } box_visit;
 
 static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_visit *visit, ptrdiff_t node,
-                            const int32_t *candidates, ptrdiff_t n_candidates) {
+                            const box_candidates *candidates) {
     const ptrdiff_t p = tree->p, stride = sums_stride(p), leaf = node - ((ptrdiff_t)1 << tree->depth);
     const ptrdiff_t first = tree->leaf_rows[leaf], last = tree->leaf_rows[leaf + 1];
+    const ptrdiff_t n_candidates = candidates->count;
+    const double *box = tree->boxes + 2 * node * p;
     int32_t *const labels = worker->labels;
     double reach = 0;
     /* Without weights the rows of the last candidate are those left, and how many these are is exact. */
     const int few = visit->sums && n_candidates <= BOX_FEW_CANDIDATES;
     const ptrdiff_t added = tree->weights ? n_candidates : n_candidates - 1;
     double sums[BOX_FEW_CANDIDATES * (KDTREE_MOST_COLUMNS + 1)] = {0}, *sums_of[BOX_FEW_CANDIDATES];
-    int32_t wanted[BOX_FEW_CANDIDATES];
-    for (ptrdiff_t a = 0; few && a < added; a++) {
-        wanted[a] = (int32_t)a;
-        sums_of[a] = sums + a * (p + 1);
-    }
+    for (ptrdiff_t a = 0; few && a < added; a++) sums_of[a] = sums + a * (p + 1);
     worker->pairs += (double)n_candidates * (double)(last - first);
     if (n_candidates > 1) {
-        box_table(tree, worker, visit->centers, candidates, n_candidates);
-        reach = box_reach(tree->boxes + 2 * node * p, worker->table.shift, p);
+        box_table(box, candidates, &worker->table);
+        reach = box_reach(box, worker->table.shift, p);
     }
     for (ptrdiff_t at = first; at < last; at += BOX_TILE) {
         const ptrdiff_t count = last - at < BOX_TILE ? last - at : BOX_TILE;
         const double *weights = tree->weights ? tree->weights + at : NULL;
         const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
         if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->scratch, worker->row, labels);
-        else memset(labels, 0, (size_t)count * sizeof(int32_t));
+        else for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates->numbers[0];
         if (few) {
-            sums_of_labels(&tile, weights, labels, wanted, sums_of, added);
+            sums_of_labels(&tile, weights, labels, candidates->numbers, sums_of, added);
             continue;
         }
-        for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates[labels[r]];
         if (visit->sums) {
             sums_add(&tile, 0, count, weights, labels, visit->sums, visit->k);
             continue;
@@ -267,7 +304,7 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
         if (rest[p] == 0) memset(rest, 0, (size_t)p * sizeof(double));
     }
     for (ptrdiff_t a = 0; a < n_candidates; a++) {
-        double *total = visit->sums + (ptrdiff_t)candidates[a] * stride;
+        double *total = visit->sums + (ptrdiff_t)candidates->numbers[a] * stride;
         for (ptrdiff_t i = 0; i <= p; i++) total[i] += sums[a * (p + 1) + i];
     }
 }
@@ -289,7 +326,7 @@ static void box_node(const box_tree *tree, box_worker *worker, const box_visit *
         double *restrict sums = visit->sums + (ptrdiff_t)kept.numbers[0] * stride;
         for (ptrdiff_t i = 0; i < stride; i++) sums[i] += tree->sums[node * stride + i];
     } else if (node >= leaves) {
-        box_leaf(tree, worker, visit, node, kept.numbers, kept.count);
+        box_leaf(tree, worker, visit, node, &kept);
     } else {
         box_node(tree, worker, visit, 2 * node, level + 1, &kept);
         box_node(tree, worker, visit, 2 * node + 1, level + 1, &kept);

@@ -47,6 +47,7 @@ static inline void group_table_place(group_table *table, const centers_table *ex
     table->group_of = group_of;
     table->table = *exact;
     table->table.k = table->table.k_padded = n_groups * GROUP_MOST;
+    table->table.numbers = (int32_t *)members;
     table->table.filter = (float *)memory;
     table->table.half_norm = table->table.filter + n_groups * GROUP_MOST * exact->p;
     table->rows = table->table.half_norm + n_groups * GROUP_MOST;
@@ -186,9 +187,9 @@ static inline void group_want(group_worker *worker, ptrdiff_t n_groups, int all)
 }
 
 /* Scores of the tile's rows in the wanted groups: the least two of each group to worker->best and ->second; of all of
- * them, with the place of the least, to `least`, `next` and `places`. */
+ * them, with the label of the least, to `least`, `next` and `labels`. */
 static inline void group_score(const group_table *table, group_worker *worker, float *least, float *next,
-                               int32_t *places) {
+                               int32_t *labels) {
     vf best[ARGMIN_VECTORS], second[ARGMIN_VECTORS];
     vi chosen[ARGMIN_VECTORS];
     for (int r = 0; r < ARGMIN_VECTORS; r++) {
@@ -215,7 +216,7 @@ static inline void group_score(const group_table *table, group_worker *worker, f
     for (int r = 0; r < ARGMIN_VECTORS; r++) {
         vf_store(least + r * VF_LANES, best[r]);
         vf_store(next + r * VF_LANES, second[r]);
-        vi_store(places + r * VF_LANES, chosen[r]);
+        vi_store(labels + r * VF_LANES, chosen[r]);
     }
 }
 
@@ -238,9 +239,9 @@ static inline void group_search(const group_table *table, const matrix *points, 
     for (ptrdiff_t r = 0; r < count; r++) {
         const ptrdiff_t at = worker->rows[r];
         if (worker->error[r] < next[r] - least[r]) {
-            bounds->labels[at] = table->members[own[r]];
+            bounds->labels[at] = own[r];
             bounds->upper[at] = group_upper(worker->norm[r], least[r], worker->error[r]);
-            own[r] /= GROUP_MOST;
+            own[r] = table->group_of[own[r]];
         } else {
             double squared;
             matrix_row_f64(points, at, worker->exact_row);
