@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from fastcluster_ext import _kernels
@@ -13,35 +12,27 @@ __all__ = ["EXPECTED_ITERATIONS", "search_for"]
 
 EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 
-# When ordering the points first pays (`_boxes_pay`): least iterations x centers, by the number of columns.
+# When ordering the points first pays (`_boxes_pay`): least iterations x centers, by the number of columns, of few
+# points and of more; of so many points always.
 _BOX_LEAST_POINTS = 1024
 _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
-_BOX_MANY_POINTS = 2**15
-_BOX_MANY_POINTS_OF_WIDE = 2**16  # of _BOX_WIDE columns and more
+_BOX_MANY_POINTS = 2**16
 _BOX_LEAST_WORK = 80
 _BOX_LEAST_WORK_OF_FEW = {1: 1280}
-_BOX_LEAST_WORK_OF_SOME = {1: 80, 2: 180, 3: 1280, 4: 20480}
-_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 180, 4: 1280}
+_BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 1280, 4: 20480}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
 _BOX_WIDE = 6
-_BOX_MOST_COLUMNS = 8
 _BOX_VERY_WIDE = 7  # columns; of so wide points there have to be
 _BOX_LEAST_POINTS_A_CENTER = 384
-_BOX_MOST_PAIRS = 0.8  # of points and more than _BOX_FEW_CENTERS, that boxes may leave in the first iteration
-# Where balls do not pay, nor boxes in general, boxes pay after so many iterations if balls left at most so many centers
-# a point, and such a share of them: columns of most real data go together, as if there were fewer.
-_BOX_PATIENCE = 2
-_BOX_MOST_LEFT = 100.0
-_BOX_MOST_PAIRS_LEFT = 0.6
-_BOX_MOST_PAIRS_LEFT_OF_SOME = 0.4
+_BOX_MOST_COLUMNS = 8
 _BOX_VERY_FEW_CENTERS = 4
 _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
-_BOX_FEW_CENTERS_OF_SOME = (4, 5, 6)  # columns, with fewer points
-_BOX_FEW_CENTERS_OF_WIDEST = range(12, 17)  # the same of _BOX_MOST_COLUMNS, with or without clusters
-_BOX_SOME_CENTERS = 32
+_BOX_SOME_CENTERS = 64
+_BOX_MOST_PAIRS = 0.9  # of not so many points and more than _BOX_SOME_CENTERS that boxes may leave at first
+_BOX_PATIENCE = 2  # iterations after which boxes are taken if balls do not pay
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -66,7 +57,7 @@ _BALL_LEAST_COLUMNS = 5
 _BALL_LEAST_CENTERS = 8
 _BALL_LEAST_WORK = 250_000  # points x columns x centers
 _BALL_WIDE = 10  # columns; of fewer, few points a center are too few
-_BALL_LEAST_CENTERS_BESIDE_BOXES = 64  # boxes, where they pay, do as well with a few centers
+_BALL_LEAST_CENTERS_BESIDE_BOXES = 32  # boxes, where they pay, do as well with a few centers
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
 _BALL_LEAST_POINTS_A_CENTER_OF_WIDE = 16
 _BALL_SOME_POINTS_A_CENTER = 64  # where bounds pay
@@ -95,32 +86,30 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
     n, p = points.shape
     if _boxes_pay(points, k, iterations):
         return _search_by_boxes(points, weights, k, iterations, threads)
-    kind = other = kernel.PlainSearch  # without balls, and where balls do not pay
-    patience, most_pairs, most_left = 0, _BALL_MOST_PAIRS, math.inf
+    kind = kernel.PlainSearch  # without balls, and where balls do not pay
+    patience, most_pairs = 0, _BALL_MOST_PAIRS
     if _bounds_pay(points, k, iterations):
-        kind, other, patience = kernel.GroupSearch, kernel.GroupSearch, _BOUND_PATIENCE
+        kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
         if p >= _BALL_VERY_WIDE and (n >= _BOUND_FEW_POINTS or k >= _BOUND_SOME_CENTERS):
             patience = _BOUND_PATIENCE_OF_WIDE
     elif p <= _BOX_MOST_COLUMNS:
-        most_pairs = _BALL_MOST_PAIRS_OF_NARROW if k > _BALL_FEW_CENTERS else _BALL_MOST_PAIRS_OF_BOXES
-        if n >= _BOX_MANY_POINTS or (n >= _BOX_SOME_POINTS and (k >= _BOX_SOME_CENTERS or p >= _BOX_WIDE)):
-            other, patience = _boxes, _BOX_PATIENCE
-            share = _BOX_MOST_PAIRS_LEFT if n >= _BOX_MANY_POINTS else _BOX_MOST_PAIRS_LEFT_OF_SOME
-            most_left = min(_BOX_MOST_LEFT, share * k)
+        most_pairs = _most_pairs_of_narrow(k)
     if not _balls_may_pay(points, k, iterations, kind is kernel.GroupSearch):
         return kind(points, weights, k, threads)
-    otherwise = None if other is kernel.PlainSearch else lambda: other(points, weights, k, threads)
-    return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs, most_left)
+    otherwise = None if kind is kernel.PlainSearch else lambda: kind(points, weights, k, threads)
+    return kernel.BallSearch(points, weights, k, threads, otherwise, patience, most_pairs)
 
 
 def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: int, threads: int) -> Any:
     """Return the same where boxes pay: for all points, or for clustered ones; or unless balls pay more for those."""
     kernel = _kernels.load("lloyd")
-    few = k <= _BOX_FEWEST_CENTERS or points.shape[1] >= _BOX_WIDE
+    n, p = points.shape
+    few = k <= _BOX_FEWEST_CENTERS or p >= _BOX_WIDE
     most_pairs = _BALL_MOST_PAIRS_OF_FEW if few else _BALL_MOST_PAIRS_OF_SOME
 
     def boxes() -> Any:
-        return _boxes(points, weights, k, threads)
+        gives_up = k > _BOX_SOME_CENTERS and n < _BOX_MANY_POINTS
+        return kernel.BoxSearch(points, weights, k, threads, most_pairs=_BOX_MOST_PAIRS if gives_up else 1.0)
 
     def if_clustered(share: float) -> Any:
         return boxes() if share <= most_pairs else None
@@ -132,19 +121,15 @@ def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: 
 
     if _boxes_need_clusters(points, k):
         return kernel.TrialSearch(points, weights, k, threads, if_clustered)
-    if (
-        points.shape[1] >= _BOX_WIDE
-        and (k >= _BALL_LEAST_CENTERS_BESIDE_BOXES or points.shape[0] < _BOX_MANY_POINTS)
-        and _balls_may_pay(points, k, iterations, False)
-    ):
+    if p < _BOX_WIDE or k < _BALL_LEAST_CENTERS_BESIDE_BOXES or not _balls_may_pay(points, k, iterations, False):
+        return boxes()
+    if n >= _BOX_MANY_POINTS:  # of which a sample is soon looked at
         return kernel.TrialSearch(points, weights, k, threads, unless_balls_pay)
-    return boxes()
+    return kernel.BallSearch(points, weights, k, threads, boxes, _BOX_PATIENCE, _most_pairs_of_narrow(k))
 
 
-def _boxes(points: Array, weights: Floats | None, k: int, threads: int) -> Any:
-    """Return the search by boxes, which gives up where they leave most of many centers."""
-    most_pairs = _BOX_MOST_PAIRS if k > _BOX_FEW_CENTERS else 1.0
-    return _kernels.load("lloyd").BoxSearch(points, weights, k, threads, most_pairs=most_pairs)
+def _most_pairs_of_narrow(k: int) -> float:
+    return _BALL_MOST_PAIRS_OF_NARROW if k > _BALL_FEW_CENTERS else _BALL_MOST_PAIRS_OF_BOXES
 
 
 # The rules were fitted to benchmarks/grid_kmeans_search.py: 212 sizes, 2 thousand to 200 thousand points, 1 to 256
@@ -164,38 +149,22 @@ def _boxes_pay(points: Array, k: int, iterations: int) -> bool:
     n, p = points.shape
     if not _BOX_LEAST_POINTS <= n < 2**32 or iterations * k < _BOX_LEAST_WORK or p > _BOX_MOST_COLUMNS:
         return False
-    if p >= _BOX_VERY_WIDE and k > _BOX_FEW_CENTERS and n < _BOX_LEAST_POINTS_A_CENTER * k:
-        return False
-    if n >= (_BOX_MANY_POINTS if p < _BOX_WIDE else _BOX_MANY_POINTS_OF_WIDE):
-        return True
-    if k <= _BOX_FEWEST_CENTERS and n >= (_BOX_SOME_POINTS if p in _QUICK_COLUMNS else _BOX_FEW_POINTS):
-        return True
-    if k <= _BOX_FEW_CENTERS and p in _BOX_FEW_CENTERS_OF_SOME and n >= _BOX_SOME_POINTS:
-        return True
-    if k in _BOX_FEW_CENTERS_OF_WIDEST and p == _BOX_MOST_COLUMNS and n >= _BOX_SOME_POINTS:
-        return True
-    if k <= _BOX_FEW_CENTERS and n >= _BOX_MANY_POINTS:
-        return True
+    if n >= _BOX_MANY_POINTS:
+        return p < _BOX_VERY_WIDE or k <= _BOX_FEW_CENTERS or n >= _BOX_LEAST_POINTS_A_CENTER * k
+    if n >= _BOX_SOME_POINTS:
+        return p < _BOX_WIDE or not _bounds_pay(points, k, iterations)
     if k <= _BOX_VERY_FEW_CENTERS and p not in _QUICK_COLUMNS:
         return True
-    least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_SOME_POINTS else _BOX_LEAST_WORK_OF_SOME
-    if n < _BOX_FEW_POINTS:
-        least = _BOX_LEAST_WORK_OF_FEW
+    if n >= _BOX_FEW_POINTS and k <= _BOX_FEWEST_CENTERS and p not in _QUICK_COLUMNS:
+        return True
+    least = _BOX_LEAST_WORK_OF_MORE if n >= _BOX_FEW_POINTS else _BOX_LEAST_WORK_OF_FEW
     return p in least and min(iterations, EXPECTED_ITERATIONS) * k >= least[p]
 
 
 def _boxes_need_clusters(points: Array, k: int) -> bool:
     """Return whether boxes, where they pay, do so for clustered points only."""
     n, p = len(points), points.shape[1]  # len() is an int to type checkers, too
-    if not _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS or p < _BOX_NARROWEST:
-        return False
-    if p < _BOX_WIDE:
-        return n < _BOX_MANY_POINTS
-    if p == _BOX_MOST_COLUMNS and k in _BOX_FEW_CENTERS_OF_WIDEST and n >= _BOX_SOME_POINTS:
-        return False
-    if n >= _BOX_MANY_POINTS_OF_WIDE:
-        return p >= _BOX_VERY_WIDE and k < _BOX_FEW_CENTERS
-    return n >= _BOX_FEW_POINTS
+    return p >= _BOX_NARROWEST and _BOX_VERY_FEW_CENTERS < k <= _BOX_FEW_CENTERS and n < _BOX_SOME_POINTS
 
 
 def _balls_may_pay(points: Array, k: int, iterations: int, bounds_pay: bool) -> bool:

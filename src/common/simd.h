@@ -295,6 +295,27 @@ FC_INLINE void vf_transpose(vf *block) {
 #endif
 }
 
+/* The bits of `a` where `keep` has none: what vf_tag has put there. */
+FC_INLINE vi vf_tag_of(vf a, vi keep) {
+    vi bits;
+    __builtin_memcpy(&bits, &a, sizeof(bits));
+    return bits & ~keep;
+}
+
+/* table[index] lane by lane, of a table of `size` values, a power of two. */
+FC_INLINE vi vi_lookup(const int32_t *table, int size, vi index) {
+#if defined(__AVX512F__)
+    if (size > VF_LOOKUP_MOST) return _mm512_i32gather_epi32(index, table, 4);
+    return _mm512_castps_si512(vf_lookup((const float *)table, size, index)); /* memory of whole vectors */
+#else
+    int32_t lanes[VF_LANES];
+    (void)size;
+    vi_store(lanes, index);
+    for (int l = 0; l < VF_LANES; l++) lanes[l] = table[lanes[l]];
+    return vi_load(lanes);
+#endif
+}
+
 #if defined(__AVX512F__)
 #define VF_HAS_HALVES
 FC_INLINE vf vf_load_halves(const float *low, const float *high) {

@@ -50,7 +50,8 @@ cdef extern from "kmeans/filtering.h" nogil:
         double* costs
         int32_t* labels
     size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth) noexcept
-    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, char* memory) noexcept
+    void box_worker_place(box_worker* worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, const int32_t* places,
+                          char* memory) noexcept
     ptrdiff_t box_places(ptrdiff_t k) noexcept
     void box_candidates_fill(box_candidates* all, const double* centers, ptrdiff_t k, ptrdiff_t p) noexcept
     void box_leaves(box_tree* tree, const matrix* rows, ptrdiff_t first, ptrdiff_t last) noexcept
@@ -64,6 +65,8 @@ cdef enum:
     BOX_ROWS = 512          # rows a leaf, about; of 128 to 2048, 512 is within 10 % of the best at k = 16 and 256
     BOX_ROWS_OF_MANY = 256  # of as many centers as follow: smaller boxes pay for more of them (10 % at k = 1024)
     BOX_MANY_CENTERS = 512
+    BOX_ROWS_OF_FEW = 1024  # of so many centers at most: what larger boxes drop less is less than they are sooner made
+    BOX_VERY_FEW_CENTERS = 4
     BOX_SEGMENTS = 16       # ranges of rows that are distributed over the buckets independently
     BOX_CROWD = 4           # buckets of more times the mean number of rows, mostly equal ones, are not split further
     BOX_FEW_CENTERS = 32    # up to which labels, which go to scattered places here, are found quicker in the rows' order
@@ -101,7 +104,12 @@ cdef class BoxSearch(PlainSearch):
         self.most_pairs, self.given_up = most_pairs, False
         if p > KDTREE_MOST_COLUMNS:
             raise ValueError(f"points must have at most {KDTREE_MOST_COLUMNS} columns to be ordered, got {p}")
-        while (n >> depth) > (BOX_ROWS if k < BOX_MANY_CENTERS else BOX_ROWS_OF_MANY) and depth < 2 * KDTREE_LEVELS:
+        cdef ptrdiff_t rows = BOX_ROWS
+        if k <= BOX_VERY_FEW_CENTERS:
+            rows = BOX_ROWS_OF_FEW
+        elif k >= BOX_MANY_CENTERS:
+            rows = BOX_ROWS_OF_MANY
+        while (n >> depth) > rows and depth < 2 * KDTREE_LEVELS:
             depth += 1
         self.tree.p, self.tree.depth = p, depth
         self._sort()
@@ -235,7 +243,8 @@ cdef class BoxSearch(PlainSearch):
         cdef box_visit visit
         cdef double* partial = <double*>(self.box_partials + slot * self.partial_size)
         cdef char* scratch = self.scratch + thread * self.scratch_size
-        box_worker_place(&worker, self.k, self.p, self.tree.depth, self.workers + thread * self.worker_size)
+        box_worker_place(&worker, self.k, self.p, self.tree.depth, self.all.numbers,
+                         self.workers + thread * self.worker_size)
         visit.centers, visit.k, visit.labels = centers, self.k, labels
         visit.sums, visit.costs = NULL, partial
         if labels == NULL:

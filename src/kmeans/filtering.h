@@ -13,7 +13,7 @@
 #include "box_tiles.h"
 #include "lloyd.h"
 
-#define BOX_FEW_CANDIDATES 8 /* up to which a leaf's rows are added up candidate by candidate */
+#define BOX_FEW_CANDIDATES 4 /* up to which a leaf's rows are added up candidate by candidate */
 
 typedef struct {
     ptrdiff_t p, depth;
@@ -28,11 +28,9 @@ typedef struct {
 
 /* One thread's memory. */
 typedef struct {
-    centers_table table; /* of the candidates of a leaf; its exact columns are theirs */
+    box_search search;   /* exact columns of its table are those of the candidates */
     double *columns;     /* (depth + 1) x p x box_places(k): of the candidates, level by level */
-    int32_t *numbers;    /* (depth + 1) x box_places(k) */
-    double *row;         /* p */
-    void *scratch;       /* of argmin_tile */
+    int32_t *numbers;    /* (depth + 1) x box_places(k), and VF_LOOKUP_MOST more */
     int32_t *labels;     /* BOX_TILE + BOX_PADDING */
     double pairs;        /* of rows and centers that were left in leaves */
 } box_worker;
@@ -44,20 +42,24 @@ static inline size_t box_worker_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth)
     const ptrdiff_t places = (depth + 1) * box_places(k);
     return argmin_scratch_bytes(k, p) + (size_t)(places * p + 2 * p) * sizeof(double) +
            (size_t)((p + 1) * box_places(k)) * sizeof(float) +
-           (size_t)(places + BOX_TILE + BOX_PADDING) * sizeof(int32_t);
+           (size_t)(places + VF_LOOKUP_MOST + BOX_TILE + BOX_PADDING) * sizeof(int32_t);
 }
 
-/* memory: on a cache line. */
-static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, char *memory) {
-    worker->scratch = memory;
+/* memory: on a cache line; places: 0, 1, ..., k - 1. */
+static inline void box_worker_place(box_worker *worker, ptrdiff_t k, ptrdiff_t p, ptrdiff_t depth, const int32_t *places,
+                                    char *memory) {
+    box_search *search = &worker->search;
+    search->places = places;
+    search->scratch = memory;
+    search->credit = BOX_CREDIT;
     worker->columns = (double *)(memory + argmin_scratch_bytes(k, p));
-    worker->row = worker->columns + (depth + 1) * box_places(k) * p;
-    worker->table.p = p;
-    worker->table.exact_stride = box_places(k);
-    worker->table.shift = worker->row + p;
-    worker->table.half_norm = (float *)(worker->table.shift + p);
-    worker->table.filter = worker->table.half_norm + box_places(k);
-    worker->labels = (int32_t *)(worker->table.filter + p * box_places(k));
+    search->row = worker->columns + (depth + 1) * box_places(k) * p;
+    search->table.p = p;
+    search->table.exact_stride = box_places(k);
+    search->table.shift = search->row + p;
+    search->table.half_norm = (float *)(search->table.shift + p);
+    search->table.filter = search->table.half_norm + box_places(k);
+    worker->labels = (int32_t *)(search->table.filter + p * box_places(k));
     worker->numbers = worker->labels + BOX_TILE + BOX_PADDING;
     worker->pairs = 0;
 }
@@ -274,14 +276,14 @@ static inline void box_leaf(const box_tree *tree, box_worker *worker, const box_
     for (ptrdiff_t a = 0; few && a < added; a++) sums_of[a] = sums + a * (p + 1);
     worker->pairs += (double)n_candidates * (double)(last - first);
     if (n_candidates > 1) {
-        box_table(box, candidates, &worker->table);
-        reach = box_reach(box, worker->table.shift, p);
+        box_table(box, candidates, &worker->search.table);
+        reach = box_reach(box, worker->search.table.shift, p);
     }
     for (ptrdiff_t at = first; at < last; at += BOX_TILE) {
         const ptrdiff_t count = last - at < BOX_TILE ? last - at : BOX_TILE;
         const double *weights = tree->weights ? tree->weights + at : NULL;
         const matrix tile = box_tile(tree->tiles, tree->dtype, p, at, count);
-        if (n_candidates > 1) box_labels(&worker->table, &tile, reach, worker->scratch, worker->row, labels);
+        if (n_candidates > 1) box_labels(&worker->search, &tile, reach, labels);
         else for (ptrdiff_t r = 0; r < count; r++) labels[r] = candidates->numbers[0];
         if (few) {
             sums_of_labels(&tile, weights, labels, candidates->numbers, sums_of, added);
