@@ -19,7 +19,7 @@ _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
 _BOX_MANY_POINTS = 2**16
 _BOX_LEAST_WORK = 80
-_BOX_LEAST_WORK_OF_FEW = {1: 1280}
+_BOX_LEAST_WORK_OF_FEW = {1: 1280, 2: 1280}
 _BOX_LEAST_WORK_OF_MORE = {1: 80, 2: 180, 3: 1280, 4: 20480}
 _QUICK_COLUMNS = (3, 4)  # that the plain search adds up quickest
 _BOX_NARROWEST = 4  # of which boxes may need clusters
@@ -32,7 +32,11 @@ _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_SOME_CENTERS = 64
 _BOX_MOST_PAIRS = 0.9  # of not so many points and more than _BOX_SOME_CENTERS that boxes may leave at first
-_BOX_PATIENCE = 2  # iterations after which boxes are taken if balls do not pay
+# Iterations after which boxes are taken if balls do not pay, but leave no more than so many pairs, also of more centers
+# than _BOX_SOME_CENTERS.
+_BOX_PATIENCE = 2
+_BOX_MOST_PAIRS_LEFT = 0.85
+_BOX_MOST_PAIRS_LEFT_OF_MANY = 0.7
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -48,6 +52,7 @@ _BOUND_MOST_BYTES = 2**30  # a quarter of a byte for each pair of a point and a 
 # as they save the more, unless few points and few centers make little of it.
 _BOUND_PATIENCE = 32
 _BOUND_PATIENCE_OF_WIDE = 8
+_BOUND_PATIENCE_OF_FEW = 4  # points a center, less than _BALL_SOME_POINTS_A_CENTER
 _BOUND_FEW_POINTS = 2**13
 _BOUND_SOME_CENTERS = 32
 
@@ -61,6 +66,7 @@ _BALL_LEAST_CENTERS_BESIDE_BOXES = 32  # boxes, where they pay, do as well with 
 _BALL_LEAST_POINTS_A_CENTER = 32  # where bounds do not pay
 _BALL_LEAST_POINTS_A_CENTER_OF_WIDE = 16
 _BALL_SOME_POINTS_A_CENTER = 64  # where bounds pay
+_BALL_SOME_POINTS_A_CENTER_OF_WIDE = 28  # the same from _BOUND_WIDE columns on
 _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE = 24  # where bounds pay less if there are fewer clusters than centers
 _BALL_VERY_WIDE = 128  # columns
 _BALL_LEAST_ITERATIONS = 4
@@ -92,6 +98,8 @@ def search_for(points: Array, weights: Floats | None, k: int, iterations: int, t
         kind, patience = kernel.GroupSearch, _BOUND_PATIENCE
         if p >= _BALL_VERY_WIDE and (n >= _BOUND_FEW_POINTS or k >= _BOUND_SOME_CENTERS):
             patience = _BOUND_PATIENCE_OF_WIDE
+        elif n < _BALL_SOME_POINTS_A_CENTER * k:
+            patience = _BOUND_PATIENCE_OF_FEW
     elif p <= _BOX_MOST_COLUMNS:
         most_pairs = _most_pairs_of_narrow(k)
     if not _balls_may_pay(points, k, iterations, kind is kernel.GroupSearch):
@@ -125,7 +133,8 @@ def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: 
         return boxes()
     if n >= _BOX_MANY_POINTS:  # of which a sample is soon looked at
         return kernel.TrialSearch(points, weights, k, threads, unless_balls_pay)
-    return kernel.BallSearch(points, weights, k, threads, boxes, _BOX_PATIENCE, _most_pairs_of_narrow(k))
+    most_left = k * (_BOX_MOST_PAIRS_LEFT if k <= _BOX_SOME_CENTERS else _BOX_MOST_PAIRS_LEFT_OF_MANY)
+    return kernel.BallSearch(points, weights, k, threads, boxes, _BOX_PATIENCE, _most_pairs_of_narrow(k), most_left)
 
 
 def _most_pairs_of_narrow(k: int) -> float:
@@ -172,8 +181,10 @@ def _balls_may_pay(points: Array, k: int, iterations: int, bounds_pay: bool) -> 
     n, p = points.shape
     wide = p >= _BALL_WIDE
     enough = _BALL_LEAST_POINTS_A_CENTER_OF_WIDE if wide else _BALL_LEAST_POINTS_A_CENTER
-    if bounds_pay:
-        enough = _BALL_SOME_POINTS_A_CENTER if p < _BALL_VERY_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
+    if bounds_pay and p >= _BALL_VERY_WIDE:
+        enough = _BALL_SOME_POINTS_A_CENTER_OF_VERY_WIDE
+    elif bounds_pay:
+        enough = _BALL_SOME_POINTS_A_CENTER if p < _BOUND_WIDE else _BALL_SOME_POINTS_A_CENTER_OF_WIDE
     return (
         p >= _BALL_LEAST_COLUMNS
         and _BALL_LEAST_POINTS <= n < 2**32

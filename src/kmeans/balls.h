@@ -291,24 +291,14 @@ static inline ptrdiff_t ball_cut(const matrix *points, uint32_t *order, ptrdiff_
     return n_balls;
 }
 
-/* The i-th of a sample of rows, one of every `step`, at varying places: rows may repeat in some order of their own. */
-static inline ptrdiff_t ball_sampled(ptrdiff_t i, ptrdiff_t step) {
-    return i * step + (ptrdiff_t)((uint64_t)((uint32_t)i * 0x9E3779B1u) * (uint64_t)step >> 32);
+/* Counts rows [start, stop) by label; adds to `counts`. */
+static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t *counts) {
+    for (ptrdiff_t i = start; i < stop; i++) counts[labels[i]]++;
 }
 
-/* Counts the sampled rows [start, stop) by label; adds to `counts`. */
-static inline void ball_count(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
-                              ptrdiff_t *counts) {
-    for (ptrdiff_t i = start; i < stop; i++) counts[labels[ball_sampled(i, step)]]++;
-}
-
-/* Writes the sampled rows [start, stop) to the places of their labels, which move on; none where a place is negative. */
-static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
-                              ptrdiff_t *places, uint32_t *order) {
-    for (ptrdiff_t i = start; i < stop; i++) {
-        const ptrdiff_t at = ball_sampled(i, step);
-        if (places[labels[at]] >= 0) order[places[labels[at]]++] = (uint32_t)at;
-    }
+/* Writes rows [start, stop) to the places of their labels, which move on. */
+static inline void ball_place(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t *places, uint32_t *order) {
+    for (ptrdiff_t i = start; i < stop; i++) order[places[labels[i]]++] = (uint32_t)i;
 }
 
 /* The columns of a ball in `data`. */

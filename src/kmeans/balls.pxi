@@ -32,6 +32,8 @@ cdef extern from "kmeans/balls.h" nogil:
         char* met
     ctypedef struct ball_member:
         pass
+    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t* counts) noexcept
+    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t* places, uint32_t* order) noexcept
     ptrdiff_t ball_cut(const matrix* points, uint32_t* order, ptrdiff_t count, ball_member* members, double* means,
                        int32_t* sizes) noexcept
     ptrdiff_t ball_lanes(ptrdiff_t rows) noexcept
@@ -132,7 +134,7 @@ cdef class BallSearch(PlainSearch):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
                 for block in prange(first, last, num_threads=n_threads, schedule="static"):
-                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, 1, &places[block * k])
+                    ball_count(&labels[0], block * n // blocks, (block + 1) * n // blocks, &places[block * k])
             PyErr_CheckSignals()
         # Rows of one label in pieces, so that there is work for all threads and no piece takes long.
         begins = np.empty(k + n // BALL_PIECE + 1, dtype=np.intp)
@@ -153,8 +155,7 @@ cdef class BallSearch(PlainSearch):
             last = min(first + BALL_BLOCKS, blocks)
             with nogil:
                 for block in prange(first, last, num_threads=n_threads, schedule="static"):
-                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, 1, &places[block * k],
-                               &order[0])
+                    ball_place(&labels[0], block * n // blocks, (block + 1) * n // blocks, &places[block * k], &order[0])
             PyErr_CheckSignals()
         found = np.empty(pieces, dtype=np.intp)
         cdef size_t members_size = padded(2 * most * sizeof(ball_member))

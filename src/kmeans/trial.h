@@ -4,6 +4,39 @@
 
 #include "balls.h"
 
+/* The i-th of a sample of rows, one of every `step`, at varying places: rows may repeat in some order of their own. */
+static inline ptrdiff_t trial_row(ptrdiff_t i, ptrdiff_t step) {
+    return i * step + (ptrdiff_t)((uint64_t)((uint32_t)i * 0x9E3779B1u) * (uint64_t)step >> 32);
+}
+
+/* Adds the sampled rows [start, stop) that have wanted labels to the `found` ones in `rows`, and returns how many these are
+ * then. slots: k, the place of each label among the wanted ones, or -1. One more row than there are may be written. */
+static inline ptrdiff_t trial_collect(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
+                                      const int32_t *slots, uint32_t *rows, ptrdiff_t found) {
+    for (ptrdiff_t i = start; i < stop; i++) {
+        const ptrdiff_t at = trial_row(i, step);
+        rows[found] = (uint32_t)at;
+        found += slots[labels[at]] >= 0; /* without a branch: nobody can guess it */
+    }
+    return found;
+}
+
+/* The rows that were found, by slot: those of slot s are order[begins[s] ... begins[s + 1]]. Returns the most of a slot. */
+static inline ptrdiff_t trial_sort(const int32_t *labels, const int32_t *slots, ptrdiff_t n_slots, const uint32_t *rows,
+                                   ptrdiff_t found, ptrdiff_t *begins, uint32_t *order) {
+    ptrdiff_t most = 0, at = 0;
+    memset(begins, 0, (size_t)(n_slots + 1) * sizeof(ptrdiff_t));
+    for (ptrdiff_t r = 0; r < found; r++) begins[slots[labels[rows[r]]] + 1]++;
+    for (ptrdiff_t s = 0; s < n_slots; s++) {
+        const ptrdiff_t size = begins[s + 1];
+        most = size > most ? size : most;
+        begins[s + 1] = at; /* where its next row goes; in the end, where the next slot begins */
+        at += size;
+    }
+    for (ptrdiff_t r = 0; r < found; r++) order[begins[slots[labels[rows[r]]] + 1]++] = rows[r];
+    return most;
+}
+
 /* One ball at a time, and what it takes to make it. Holds pointers to itself: it stays where it was placed. */
 typedef struct {
     ball_set ball;

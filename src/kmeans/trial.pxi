@@ -1,13 +1,12 @@
 """Whether points have clusters: `TrialSearch` asks a sample of them what balls would leave (trial.h)."""
 
-cdef extern from "kmeans/balls.h" nogil:
-    void ball_count(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t* counts) noexcept
-    void ball_place(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, ptrdiff_t* places,
-                    uint32_t* order) noexcept
-
 cdef extern from "kmeans/trial.h" nogil:
     ctypedef struct ball_trial:
         pass
+    ptrdiff_t trial_collect(const int32_t* labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step, const int32_t* slots,
+                            uint32_t* rows, ptrdiff_t found) noexcept
+    ptrdiff_t trial_sort(const int32_t* labels, const int32_t* slots, ptrdiff_t n_slots, const uint32_t* rows,
+                         ptrdiff_t found, ptrdiff_t* begins, uint32_t* order) noexcept
     size_t ball_trial_bytes(ptrdiff_t k, ptrdiff_t p, ptrdiff_t most_rows) noexcept
     void ball_trial_place(ball_trial* trial, const matrix* points, ptrdiff_t k, ptrdiff_t most_rows, char* memory) noexcept
     double ball_trial_pairs(ball_trial* trial, const double* centers, uint32_t* order, ptrdiff_t count,
@@ -56,47 +55,44 @@ cdef double left_by_balls(const matrix* points, const int32_t* labels, const dou
     of few points, it is done without a Python object.
     """
     cdef ptrdiff_t rows_a_label = points.n_rows // k, step = step_without_period(rows_a_label // TRIAL_LABEL_ROWS)
-    cdef ptrdiff_t n = points.n_rows // step, some, wanted, label, first, at, end, size, rows = 0, most = 0
+    cdef ptrdiff_t n = points.n_rows // step, n_slots, slot, first, at, size, rows = 0, most
     cdef double pairs = 0
     cdef ball_trial trial
-    cdef uint32_t* order
     cdef char* memory = NULL
-    cdef ptrdiff_t* places = <ptrdiff_t*>scratch_allocate(k * sizeof(ptrdiff_t))
-    some = min(k // TRIAL_LABELS_SHARE, TRIAL_MOST_ROWS_CUT // max(1, min(rows_a_label, <ptrdiff_t>TRIAL_LABEL_ROWS)))
-    some = min(k, max(some, least_labels))
+    n_slots = min(k // TRIAL_LABELS_SHARE, TRIAL_MOST_ROWS_CUT // max(1, min(rows_a_label, <ptrdiff_t>TRIAL_LABEL_ROWS)))
+    n_slots = min(k, max(n_slots, least_labels))
+    cdef size_t begins_size = padded((n_slots + 1) * sizeof(ptrdiff_t)), slots_size = padded(k * sizeof(int32_t))
+    # Of the rows' memory hardly any is ever touched.
+    cdef char* tables = <char*>scratch_allocate(begins_size + slots_size + (n + 1) * sizeof(uint32_t))
+    cdef ptrdiff_t* begins = <ptrdiff_t*>tables
+    cdef int32_t* slots = <int32_t*>(tables + begins_size)
+    cdef uint32_t* found = <uint32_t*>(tables + begins_size + slots_size)
+    cdef uint32_t* order
     try:
-        memset(places, 0, k * sizeof(ptrdiff_t))
+        for at in range(k):
+            slots[at] = -1
+        for slot in range(n_slots):
+            slots[slot * k // n_slots] = <int32_t>slot
         for first in range(0, n, TRIAL_LOOK):
-            ball_count(labels, first, min(first + TRIAL_LOOK, n), step, places)
+            rows = trial_collect(labels, first, min(first + TRIAL_LOOK, n), step, slots, found, rows)
             PyErr_CheckSignals()
-        wanted = 0
-        for label in range(k):
-            size, places[label] = places[label], -1
-            if wanted < some and label == wanted * k // some:
-                wanted += 1
-                places[label] = rows
-                rows += size
-                most = max(most, size)
         if rows == 0:
             return INFINITY
-        most = min(most, <ptrdiff_t>TRIAL_PIECE)
-        memory = <char*>scratch_allocate(rows * sizeof(uint32_t) + CACHE_LINE + ball_trial_bytes(k, points.n_columns, most))
+        size = padded(rows * sizeof(uint32_t))
+        memory = <char*>scratch_allocate(size + ball_trial_bytes(k, points.n_columns, min(rows, <ptrdiff_t>TRIAL_PIECE)))
         order = <uint32_t*>memory
-        ball_trial_place(&trial, points, k, most, memory + padded(rows * sizeof(uint32_t)))
-        for first in range(0, n, TRIAL_LOOK):
-            ball_place(labels, first, min(first + TRIAL_LOOK, n), step, places, order)
-            PyErr_CheckSignals()
-        at = 0
-        for wanted in range(some):
-            end = places[wanted * k // some]
-            while at < end:
-                size = min(end - at, most)
+        most = min(trial_sort(labels, slots, n_slots, found, rows, begins, order), <ptrdiff_t>TRIAL_PIECE)
+        ball_trial_place(&trial, points, k, most, memory + size)
+        for slot in range(n_slots):
+            at = begins[slot]
+            while at < begins[slot + 1]:
+                size = min(begins[slot + 1] - at, most)
                 with nogil:
                     pairs += ball_trial_pairs(&trial, centers, order + at, size, least_rows)
                 at += size
                 PyErr_CheckSignals()
     finally:
-        scratch_free(places)
+        scratch_free(tables)
         scratch_free(memory)
     return pairs / rows
 
