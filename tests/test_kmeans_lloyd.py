@@ -330,6 +330,30 @@ def test_boxes_drop_no_center_that_is_nearest(p, dtype):
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize("gap", [1e-6, 1e-5, 1e-4, 1e-3])
+@pytest.mark.parametrize("k", [3, 5, 16, 17, 40, 64, 65, 130, 256, 257, 300])
+@pytest.mark.parametrize(("n", "p"), [(500, 1), (500, 3), (2000, 6), (2000, 8)])
+def test_boxes_tell_centers_apart_that_are_nearly_one(n, p, k, gap):
+    # By less than what marks a score, in its last bits, with its center; the order of the marks says nothing.
+    lloyd = _kernels.load("lloyd")
+    generator = np.random.default_rng(k)
+    X = generator.uniform(size=(n, p)).astype(np.float32)
+    half = generator.uniform(size=((k + 1) // 2, p))
+    centers = np.concatenate([half + gap * generator.normal(size=half.shape), half])
+    centers = centers[generator.permutation(len(centers))[:k]]
+    if n > 1000:
+        X[17] = 50  # makes scores large, and doubts frequent, in one of the boxes
+    wanted = reference.nearest(X, centers)
+    labels = np.empty(len(X), dtype=np.int32)
+    lloyd.BoxSearch(X, None, k, 2).evaluate(centers, labels)
+    np.testing.assert_array_equal(labels, wanted)
+    moved, plain = centers.copy(), centers.copy()
+    lloyd.BoxSearch(X, None, k, 2).lloyd(moved, max_iter=1, tolerance=-1.0)
+    lloyd.PlainSearch(X, None, k, 2).lloyd(plain, max_iter=1, tolerance=-1.0)
+    np.testing.assert_allclose(moved, plain, rtol=1e-12)
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("p", range(1, 11))
