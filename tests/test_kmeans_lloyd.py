@@ -626,6 +626,37 @@ def test_balls_change_nothing(kind, dtype, weighted, p, k):
         assert_same_bits(again, kmeans(X, k, n_threads=n_threads, **options))
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_balls_before_the_first_iteration(dtype, weighted, order):
+    # Many centers of few clusters: balls are made of rows nearest to the same of some centers.
+    k, p = 272, 64
+    X = clustered(9000, p, 8) * 12 + 128
+    X = np.asarray(X.clip(0, 255).round() if dtype == np.uint8 else X, dtype=dtype, order=order)
+    weights = np.random.default_rng(1).integers(0, 3, len(X)).astype(float) if weighted else None
+    options = {"init": X[:k], "sample_weight": weights, "max_iter": 9, "tol": 0}
+    result = kmeans(X, k, history=True, **options)
+    for step in result.history:
+        np.testing.assert_array_equal(step.labels, reference.nearest(X, step.centers))
+    assert_consistent(X, result, weights)
+    assert_same_bits(result, kmeans(X, k, n_threads=1, **options))
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("clusters", [8, None])
+def test_balls_before_the_first_iteration_only_where_they_pay(clusters):
+    # Sums by balls and sums row by row differ in their last bits, which tells them apart.
+    k, p = 272, 64
+    X = np.random.default_rng(2).uniform(size=(9000, p)) if clusters is None else clustered(9000, p, clusters)
+    lloyd = _kernels.load("lloyd")
+    moved, plain = X[:k].copy(), X[:k].copy()
+    lloyd.BallSearch(X, None, k, 2).lloyd(moved, max_iter=1, tolerance=-1.0)
+    lloyd.PlainSearch(X, None, k, 2).lloyd(plain, max_iter=1, tolerance=-1.0)
+    np.testing.assert_allclose(moved, plain, rtol=0, atol=1e-12)
+    assert np.array_equal(moved, plain) == (clusters is None)
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize(("clusters", "k"), [(6, 30), (3, 40)])
 @pytest.mark.parametrize("n_threads", [1, 3])

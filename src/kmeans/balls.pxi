@@ -62,6 +62,9 @@ cdef enum:
     BALL_ROWS_A_TASK = 1024 # and the time to hand it to a thread, which may have to get them from another
     BALL_PIECE = 32768      # rows of one label, at most, that are cut at a time
     BALL_BLOCKS = 16        # of rows, that are sorted by label at a time
+    BALL_COARSE = 16        # one of so many centers, to label rows before the first iteration,
+    BALL_MANY_CENTERS = 256 # of so many at least,
+    BALL_MUCH_WORK = 16384  # and so many times the columns
     BALL_LOOK = 1 << 24     # rows in them, about, between two looks at signals
 
 
@@ -78,10 +81,12 @@ cdef class BallSearch(PlainSearch):
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the second, fourth and so
     on, if some of them tell that this pays, or at least that it may later: where they leave at most a share of
-    `most_pairs` of the pairs of rows and centers. They take a copy of the rows, in float32 unless the rows are float64,
-    8 bytes a row, and for each ball, of 128 rows in general, k / 2 and up to 10 p numbers of 8 bytes. Where they do not
-    pay in so many iterations (`patience`), `otherwise` is called for another search, which stays, if the last trial left
-    at most `most_left` centers a row; before, and if not, all distances are computed.
+    `most_pairs` of the pairs of rows and centers; of many centers and columns also before the first iteration, of rows
+    that are nearest to the same of some centers, which spares it and does not leave balls small. They take a copy of
+    the rows, in float32 unless the rows are float64, 8 bytes a row, and for each ball, of 128 rows in general, k / 2 and
+    up to 10 p numbers of 8 bytes. Where they do not pay in so many iterations (`patience`), `otherwise` is called for
+    another search, which stays, if the last trial left at most `most_left` centers a row; before, and if not, all
+    distances are computed.
     """
 
     cdef readonly object otherwise
@@ -223,12 +228,15 @@ cdef class BallSearch(PlainSearch):
     cdef int _make(self, const double[:, ::1] centers, const int32_t[::1] labels) except -1:
         """Balls of the rows of each label, if they pay."""
         cdef ptrdiff_t least_rows = min(<ptrdiff_t>BALL_LEAST_ROWS, self.points.n_rows // self.k) if self.p <= BALL_NARROW else 1
-        cdef double left = left_by_balls(&self.points, &labels[0], &centers[0, 0], self.k, 1, least_rows)
+        cdef double left = left_by_balls(&self.points, &labels[0], self.k, &centers[0, 0], self.k, 1, least_rows)
         self.tried = min(left, <double>self.k)
         if hopeless(left, self.k, self.p):
             self.next_trial = 0
         if left > (BALL_MOST_PAIRS if self.useful else self.most_pairs) * self.left:
             return 0
+        return self._make_of(centers, labels, left)
+
+    cdef int _make_of(self, const double[:, ::1] centers, const int32_t[::1] labels, double left) except -1:
         self.useful = False  # until others have taken their place: an interrupt leaves parts of them behind
         self.left, self.kept = self.k, None
         self._cut(labels)
@@ -236,6 +244,26 @@ cdef class BallSearch(PlainSearch):
         self.useful = self.void = True
         self.left = left
         return 0
+
+    cdef int _make_coarsely(self, const double[:, ::1] centers) except -1:
+        """Balls before the first iteration, of rows that are nearest to the same of some of the centers, if a sample of
+        the rows tells that this pays."""
+        cdef ptrdiff_t n = self.points.n_rows, some = self.k // BALL_COARSE, rows = max(n // TRIAL_SHARE, TRIAL_ROWS * some)
+        cdef double[:, ::1] coarse = np.ascontiguousarray(np.asarray(centers)[:some * BALL_COARSE:BALL_COARSE])
+        cdef double[::1] totals = np.empty(some * sums_stride(self.p))
+        cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
+        cdef double left
+        points = <object>self.buffer.obj
+        cdef PlainSearch search = PlainSearch(points[::step_without_period(max(<ptrdiff_t>1, n // rows))], None, some,
+                                              self.n_threads)
+        search._label_and_sum(coarse, totals, &labels[0])
+        left = left_by_balls(&search.points, &labels[0], some, &centers[0, 0], self.k, TRIAL_LABELS, 1)
+        if left > self.most_pairs * self.k:
+            return 0
+        search = PlainSearch(points, None, some, self.n_threads)
+        search._label_and_sum(coarse, totals, &labels[0])
+        self.tried, self.next_trial = left, 2
+        return self._make_of(centers, labels, left)
 
     cdef int _pass(self, int stage, const double[:, ::1] centers, int32_t* labels) except -1:
         # Not many more pairs are left than the last time.
@@ -304,6 +332,8 @@ cdef class BallSearch(PlainSearch):
         self.iteration += 1
         if self._call_other():
             return self.other.sums(centers, totals)
+        if self.iteration == 1 and self.k >= BALL_MANY_CENTERS and self.k * self.p >= BALL_MUCH_WORK:
+            self._make_coarsely(centers)
         if self.iteration == self.next_trial and self.left > BALL_FEW_PAIRS:
             self.next_trial *= 2
             labels = np.empty(self.points.n_rows, dtype=np.int32)

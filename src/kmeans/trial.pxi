@@ -46,22 +46,22 @@ cdef bint hopeless(double left, ptrdiff_t k, ptrdiff_t p) noexcept:
     return left > min(TRIAL_HOPELESS, TRIAL_HOPELESS_A_COLUMN * p) * k
 
 
-cdef double left_by_balls(const matrix* points, const int32_t* labels, const double* centers, ptrdiff_t k,
-                          ptrdiff_t least_labels, ptrdiff_t least_rows) except -1:
-    """The mean number of centers that are left a row, if rows of some labels are cut into balls; INFINITY if none have
-    these labels. Balls count as if they had so many rows at least.
+cdef double left_by_balls(const matrix* points, const int32_t* labels, ptrdiff_t n_labels, const double* centers,
+                          ptrdiff_t k, ptrdiff_t least_labels, ptrdiff_t least_rows) except -1:
+    """The mean number of the k centers that are left a row, if rows of some of the labels are cut into balls; INFINITY if
+    none have these labels. Balls count as if they had so many rows at least.
 
     One thread does it: the rows are few, and to wake others up, again and again, takes longer. As it is done in every run
     of few points, it is done without a Python object.
     """
-    cdef ptrdiff_t rows_a_label = points.n_rows // k, step = step_without_period(rows_a_label // TRIAL_LABEL_ROWS)
+    cdef ptrdiff_t rows_a_label = points.n_rows // n_labels, step = step_without_period(rows_a_label // TRIAL_LABEL_ROWS)
     cdef ptrdiff_t n = points.n_rows // step, n_slots, slot, first, at, size, rows = 0, most
     cdef double pairs = 0
     cdef ball_trial trial
     cdef char* memory = NULL
-    n_slots = min(k // TRIAL_LABELS_SHARE, TRIAL_MOST_ROWS_CUT // max(1, min(rows_a_label, <ptrdiff_t>TRIAL_LABEL_ROWS)))
-    n_slots = min(k, max(n_slots, least_labels))
-    cdef size_t begins_size = padded((n_slots + 1) * sizeof(ptrdiff_t)), slots_size = padded(k * sizeof(int32_t))
+    n_slots = min(n_labels // TRIAL_LABELS_SHARE, TRIAL_MOST_ROWS_CUT // max(1, min(rows_a_label, <ptrdiff_t>TRIAL_LABEL_ROWS)))
+    n_slots = min(n_labels, max(n_slots, least_labels))
+    cdef size_t begins_size = padded((n_slots + 1) * sizeof(ptrdiff_t)), slots_size = padded(n_labels * sizeof(int32_t))
     # Of the rows' memory hardly any is ever touched.
     cdef char* tables = <char*>scratch_allocate(begins_size + slots_size + (n + 1) * sizeof(uint32_t))
     cdef ptrdiff_t* begins = <ptrdiff_t*>tables
@@ -69,10 +69,10 @@ cdef double left_by_balls(const matrix* points, const int32_t* labels, const dou
     cdef uint32_t* found = <uint32_t*>(tables + begins_size + slots_size)
     cdef uint32_t* order
     try:
-        for at in range(k):
+        for at in range(n_labels):
             slots[at] = -1
         for slot in range(n_slots):
-            slots[slot * k // n_slots] = <int32_t>slot
+            slots[slot * n_labels // n_slots] = <int32_t>slot
         for first in range(0, n, TRIAL_LOOK):
             rows = trial_collect(labels, first, min(first + TRIAL_LOOK, n), step, slots, found, rows)
             PyErr_CheckSignals()
@@ -132,7 +132,7 @@ cdef class TrialSearch(PlainSearch):
             for at in range(0, n, self.rows):
                 lloyd_chunk(&self.table, &self.sample, NULL, at, min(at + self.rows, n), self.scratch,
                             <double*>self.partials, labels)
-            left = left_by_balls(&self.sample, labels, &centers[0, 0], self.k, TRIAL_LABELS, 1)
+            left = left_by_balls(&self.sample, labels, self.k, &centers[0, 0], self.k, TRIAL_LABELS, 1)
         finally:
             scratch_free(labels)
         if left == INFINITY:
