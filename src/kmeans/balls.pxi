@@ -76,7 +76,7 @@ cdef double BALL_GROWTH = 8  # at most, of the pairs left from one pass to the n
 
 
 @cython.final
-cdef class BallSearch(PlainSearch):
+cdef class BallSearch(PartsSearch):
     """The same over balls of rows, while these drop most of the centers.
 
     Balls are made of rows of one label, in the first iteration and, as labels get better, in the second, fourth and so
@@ -93,7 +93,7 @@ cdef class BallSearch(PlainSearch):
     cdef:
         PlainSearch other
         ball_set balls
-        ptrdiff_t n_balls, tasks, iteration, next_trial, patience
+        ptrdiff_t n_balls, iteration, next_trial, patience
         bint useful, void
         double most_pairs
         double left  # centers a row that are compared
@@ -101,7 +101,7 @@ cdef class BallSearch(PlainSearch):
         double[:, ::1] visited
         float[::1] moves
         const float* known_moves
-        double[::1] pairs, ball_partials
+        double[::1] ball_partials
         uint8_t[::1] met
         char* ball_workers
         size_t ball_worker_size
@@ -303,14 +303,6 @@ cdef class BallSearch(PlainSearch):
             else:
                 self.pairs[task] += ball_visit(&self.balls, &worker, centers, self.known_moves, ball, &totals, labels)
 
-    cdef double _sum_pairs(self) noexcept:
-        """How many pairs the last pass found."""
-        cdef double pairs = 0
-        cdef ptrdiff_t task
-        for task in range(self.tasks):
-            pairs += self.pairs[task]
-        return pairs
-
     cdef int _visit(self, int stage, const double[:, ::1] centers, int32_t* labels) except -1:
         """All balls under these centers; their bounds are right for them afterwards."""
         cdef ptrdiff_t j
@@ -321,7 +313,7 @@ cdef class BallSearch(PlainSearch):
                 self.moves[j] = <float>(ball_distance(&self.visited[j, 0], &centers[j, 0], self.p) * (1 + BALL_SLACK))
         self.void = True  # until all of this is done: an interrupt leaves some bounds behind
         self._pass(stage, centers, labels)
-        self.left = self._sum_pairs() / self.points.n_rows
+        self.left = self._compared()
         self.visited[:, :] = centers
         self.void = False
         return 0

@@ -77,7 +77,7 @@ cdef enum:
 
 
 @cython.final
-cdef class BoxSearch(PlainSearch):
+cdef class BoxSearch(PartsSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
     If more than a share of `most_pairs` of the pairs of rows and centers are left in the first of all iterations, all are
@@ -88,12 +88,12 @@ cdef class BoxSearch(PlainSearch):
     cdef:
         box_tree tree
         size_t worker_size
-        ptrdiff_t tasks, tasks_a_slice
+        ptrdiff_t tasks_a_slice
         char* workers
         char* box_partials
         box_candidates all
         int32_t[::1] all_numbers
-        double[::1] all_columns, pairs
+        double[::1] all_columns
         double most_pairs
         bint given_up
         object keep, sorted
@@ -284,17 +284,9 @@ cdef class BoxSearch(PlainSearch):
         totals[:] = 0
         self._visit_all(centers, NULL, &totals[0], self.k * sums_stride(self.p))
         if self.most_pairs < 1:
-            self.given_up = self._left() > self.most_pairs * self.k
+            self.given_up = self._compared() > self.most_pairs * self.k
             self.most_pairs = 1  # it is decided
         return 0
-
-    cdef double _left(self) noexcept:
-        """How many centers a row the last visit left."""
-        cdef double pairs = 0
-        cdef ptrdiff_t task
-        for task in range(self.tasks):
-            pairs += self.pairs[task]
-        return pairs / self.points.n_rows
 
     cdef int assign(self, const double[:, ::1] centers, double[:, ::1] costs, int32_t[::1] labels) except -1:
         if self.given_up or self.k <= BOX_FEW_CENTERS:

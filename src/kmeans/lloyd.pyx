@@ -58,13 +58,6 @@ cdef extern from "kmeans/lloyd.h" nogil:
                          double* taken, double* left) noexcept
 
 
-cdef extern from "common/shares.h" nogil:
-    ctypedef struct work_share:
-        pass
-    void shares_fill(work_share* shares, int count, ptrdiff_t first, ptrdiff_t last) noexcept
-    ptrdiff_t shares_next(work_share* shares, int count, int own) noexcept
-
-
 cdef double WORK_A_THREAD = 2**18  # multiply-adds an iteration; some 50 us
 
 
@@ -74,9 +67,7 @@ cdef class PlainSearch:
     points: n x p, uint8, uint16, float32 or float64                                    IN
     weights: n, or None for ones; not all zero                                          IN
     k: number of centers
-    otherwise, patience, most_pairs, most_left: what BallSearch calls for another search where balls do not pay, and when
-        that is so; by default it compares all, as this. What TrialSearch calls to find out. Of
-        most_pairs, also when BoxSearch gives up
+    otherwise, patience, most_pairs, most_left: for searches that call for another one, or give up
     """
 
     cdef:
@@ -87,7 +78,6 @@ cdef class PlainSearch:
         const double* weights
         centers_table table
         void* memory
-        work_share* shares
         char* scratch
         char* partials
         size_t scratch_size, partial_size
@@ -96,7 +86,7 @@ cdef class PlainSearch:
 
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, object otherwise=None,
                   ptrdiff_t patience=1, double most_pairs=1, double most_left=INFINITY):
-        self.memory = self.shares = NULL
+        self.memory = NULL
         acquire_matrix(points, &self.buffer, &self.points)
         self.acquired = True
         self.weights_owner = weights
@@ -114,14 +104,12 @@ cdef class PlainSearch:
         cdef size_t table_size = padded(centers_table_bytes(k, self.p))
         self.memory = scratch_allocate(table_size + self.scratch_size * n_threads
                                        + self.partial_size * self.chunks_a_slice)
-        self.shares = <work_share*>scratch_allocate(n_threads * sizeof(work_share))
         centers_table_place(&self.table, k, self.p, self.memory)
         self.scratch = <char*>self.memory + table_size
         self.partials = self.scratch + self.scratch_size * n_threads
 
     def __dealloc__(self):
         scratch_free(self.memory)
-        scratch_free(self.shares)
         if self.acquired:
             PyBuffer_Release(&self.buffer)
 
@@ -303,6 +291,7 @@ cdef void add_to(const double* partial, ptrdiff_t size, double* totals) noexcept
         totals[i] += partial[i]
 
 
+include "parts.pxi"
 include "boxes.pxi"
 include "groups.pxi"
 include "trial.pxi"

@@ -179,6 +179,7 @@ FC_INLINE void sums_add_typed(const matrix *view, ptrdiff_t start, ptrdiff_t cou
             case 7: SUMS_COLUMNS_OF(7); break;
             case 8: SUMS_COLUMNS_OF(8); break;
             }
+#undef SUMS_COLUMNS_OF
         }
         const char *at = view->data + (start + r) * rs;
         for (; r < count; r++, at += rs) {
