@@ -274,22 +274,24 @@ FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 /* A bit for every lane where a <= b, or where one of them is NaN. */
 FC_INLINE uint32_t vf_at_most(vf a, vf b) { return vm_bits(vf_less(b, a)) ^ ((1u << VF_LANES) - 1); }
 
-/* Transpose VF_LANES vectors. Zipping the first half of them with the second rotates the bits of an item's address,
- * vector and lane, by one; log2(VF_LANES) times exchange the two. */
+/* Transpose `count` vectors, a constant. Zipping the first half of them with the second, by the lanes that LOW and HIGH list,
+ * rotates the bits of an item's address, vector and lane, by one; log2(count) times exchange the two. */
+#define FC_TRANSPOSE(vector, block, count, LOW, HIGH)                                                                  \
+    do {                                                                                                               \
+        _Pragma("GCC unroll 4") for (int stage_ = 1; stage_ < (count); stage_ *= 2) {                                  \
+            vector zipped_[count];                                                                                     \
+            _Pragma("GCC unroll 8") for (int i_ = 0; i_ < (count) / 2; i_++) {                                         \
+                zipped_[2 * i_] = __builtin_shufflevector((block)[i_], (block)[i_ + (count) / 2], LOW);                \
+                zipped_[2 * i_ + 1] = __builtin_shufflevector((block)[i_], (block)[i_ + (count) / 2], HIGH);           \
+            }                                                                                                          \
+            _Pragma("GCC unroll 16") for (int i_ = 0; i_ < (count); i_++)(block)[i_] = zipped_[i_];                    \
+        }                                                                                                              \
+    } while (0)
+
+/* Transpose VF_LANES vectors. */
 FC_INLINE void vf_transpose(vf *block) {
 #if VF_LANES > 1
-    enum { half = VF_LANES / 2 };
-#pragma GCC unroll 4
-    for (int stage = 1; stage < VF_LANES; stage *= 2) {
-        vf zipped[VF_LANES];
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++) {
-            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_LOW);
-            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HIGH);
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < VF_LANES; i++) block[i] = zipped[i];
-    }
+    FC_TRANSPOSE(vf, block, VF_LANES, VF_ZIP_LOW, VF_ZIP_HIGH);
 #else
     (void)block;
 #endif
@@ -324,18 +326,7 @@ FC_INLINE vf vf_load_halves(const float *low, const float *high) {
 
 /* Vector a of VF_LANES / 2 holds half a row a, and half a row a + VF_LANES / 2: transpose these halves, in fewer steps. */
 FC_INLINE void vf_transpose_halves(vf *block) {
-    enum { vectors = VF_LANES / 2, half = vectors / 2 };
-#pragma GCC unroll 4
-    for (int stage = 1; stage < vectors; stage *= 2) {
-        vf zipped[vectors];
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++) {
-            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HALVES_LOW);
-            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VF_ZIP_HALVES_HIGH);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < vectors; i++) block[i] = zipped[i];
-    }
+    FC_TRANSPOSE(vf, block, VF_LANES / 2, VF_ZIP_HALVES_LOW, VF_ZIP_HALVES_HIGH);
 }
 #endif
 

@@ -238,18 +238,7 @@ FC_INLINE vd vd_add_where_label(vd sum, const int32_t *labels, int32_t label, vd
 
 FC_INLINE void vd_transpose(vd *block) {
 #if VD_LANES > 1
-    enum { half = VD_LANES / 2 };
-#pragma GCC unroll 4
-    for (int stage = 1; stage < VD_LANES; stage *= 2) {
-        vd zipped[VD_LANES];
-#pragma GCC unroll 8
-        for (int i = 0; i < half; i++) {
-            zipped[2 * i] = __builtin_shufflevector(block[i], block[i + half], VD_ZIP_LOW);
-            zipped[2 * i + 1] = __builtin_shufflevector(block[i], block[i + half], VD_ZIP_HIGH);
-        }
-#pragma GCC unroll 8
-        for (int i = 0; i < VD_LANES; i++) block[i] = zipped[i];
-    }
+    FC_TRANSPOSE(vd, block, VD_LANES, VD_ZIP_LOW, VD_ZIP_HIGH);
 #else
     (void)block;
 #endif
