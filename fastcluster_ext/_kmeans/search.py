@@ -12,8 +12,8 @@ __all__ = ["EXPECTED_ITERATIONS", "search_for"]
 
 EXPECTED_ITERATIONS = 20  # of one run; most runs take more
 
-# When ordering the points first pays (`_boxes_pay`): least iterations x centers, by the number of columns, of few
-# points and of more; of so many points always.
+# When ordering the points first pays (`_boxes_pay`). Of less than _BOX_SOME_POINTS: by the least iterations x centers
+# for each number of columns, of few points and of more.
 _BOX_LEAST_POINTS = 1024
 _BOX_FEW_POINTS = 2**12
 _BOX_SOME_POINTS = 2**14
@@ -32,11 +32,11 @@ _BOX_FEWEST_CENTERS = 8
 _BOX_FEW_CENTERS = 16
 _BOX_SOME_CENTERS = 64
 _BOX_MOST_PAIRS = 0.9  # of not so many points and more than _BOX_SOME_CENTERS that boxes may leave at first
-# Iterations after which boxes are taken if balls do not pay, but leave no more than so many pairs, also of more centers
-# than _BOX_SOME_CENTERS.
+# Iterations after which boxes are taken where balls do not pay, and the share of the pairs of points and centers that
+# balls may leave for that, of up to _BOX_SOME_CENTERS and of more.
 _BOX_PATIENCE = 2
 _BOX_MOST_PAIRS_LEFT = 0.85
-_BOX_MOST_PAIRS_LEFT_OF_MANY = 0.7
+_BOX_MOST_PAIRS_LEFT_OF_MORE = 0.7
 
 # When keeping bounds pays (`_bounds_pay`).
 _BOUND_LEAST_POINTS = 1024
@@ -133,7 +133,7 @@ def _search_by_boxes(points: Array, weights: Floats | None, k: int, iterations: 
         return boxes()
     if n >= _BOX_MANY_POINTS:  # of which a sample is soon looked at
         return kernel.TrialSearch(points, weights, k, threads, unless_balls_pay)
-    most_left = k * (_BOX_MOST_PAIRS_LEFT if k <= _BOX_SOME_CENTERS else _BOX_MOST_PAIRS_LEFT_OF_MANY)
+    most_left = k * (_BOX_MOST_PAIRS_LEFT if k <= _BOX_SOME_CENTERS else _BOX_MOST_PAIRS_LEFT_OF_MORE)
     return kernel.BallSearch(points, weights, k, threads, boxes, _BOX_PATIENCE, _most_pairs_of_narrow(k), most_left)
 
 

@@ -258,9 +258,6 @@ FC_INLINE vi vi_twice_plus(vi a, vm m) { return 2 * a + (m != 0); }
 #endif
 
 #if VF_LANES == 16
-/* The same of vectors whose halves are rows of their own. */
-#define VF_ZIP_HALVES_LOW 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27
-#define VF_ZIP_HALVES_HIGH 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31
 #define VF_ZIP_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define VF_ZIP_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #elif VF_LANES == 8
@@ -323,6 +320,9 @@ FC_INLINE vi vi_lookup(const int32_t *table, int size, vi index) {
 FC_INLINE vf vf_load_halves(const float *low, const float *high) {
     return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(low)), _mm256_loadu_ps(high), 1);
 }
+
+#define VF_ZIP_HALVES_LOW 0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27
+#define VF_ZIP_HALVES_HIGH 4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31
 
 /* Vector a of VF_LANES / 2 holds half a row a, and half a row a + VF_LANES / 2: transpose these halves, in fewer steps. */
 FC_INLINE void vf_transpose_halves(vf *block) {

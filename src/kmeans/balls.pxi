@@ -237,6 +237,7 @@ cdef class BallSearch(PartsSearch):
         return self._make_of(centers, labels, left)
 
     cdef int _make_of(self, const double[:, ::1] centers, const int32_t[::1] labels, double left) except -1:
+        """Balls of the rows of each label, in place of those that there are; they leave about `left` centers a row."""
         self.useful = False  # until others have taken their place: an interrupt leaves parts of them behind
         self.left, self.kept = self.k, None
         self._cut(labels)
@@ -248,19 +249,17 @@ cdef class BallSearch(PartsSearch):
     cdef int _make_coarsely(self, const double[:, ::1] centers) except -1:
         """Balls before the first iteration, of rows that are nearest to the same of some of the centers, if a sample of
         the rows tells that this pays."""
-        cdef ptrdiff_t n = self.points.n_rows, some = self.k // BALL_COARSE, rows = max(n // TRIAL_SHARE, TRIAL_ROWS * some)
+        cdef ptrdiff_t n = self.points.n_rows, some = self.k // BALL_COARSE
+        cdef matrix sample = sample_of(&self.points, max(n // TRIAL_SHARE, TRIAL_ROWS * some))
         cdef double[:, ::1] coarse = np.ascontiguousarray(np.asarray(centers)[:some * BALL_COARSE:BALL_COARSE])
         cdef double[::1] totals = np.empty(some * sums_stride(self.p))
-        cdef int32_t[::1] labels = np.empty(n, dtype=np.int32)
-        cdef double left
-        points = <object>self.buffer.obj
-        cdef PlainSearch search = PlainSearch(points[::step_without_period(max(<ptrdiff_t>1, n // rows))], None, some,
-                                              self.n_threads)
-        search._label_and_sum(coarse, totals, &labels[0])
-        left = left_by_balls(&search.points, &labels[0], some, &centers[0, 0], self.k, TRIAL_LABELS, 1)
+        cdef int32_t[::1] labels = np.empty(sample.n_rows, dtype=np.int32)
+        cdef PlainSearch search = PlainSearch(<object>self.buffer.obj, None, some, self.n_threads)
+        label_sample(search, &sample, coarse, &labels[0])
+        cdef double left = left_by_balls(&sample, &labels[0], some, &centers[0, 0], self.k, TRIAL_LABELS, 1)
         if left > self.most_pairs * self.k:
             return 0
-        search = PlainSearch(points, None, some, self.n_threads)
+        labels = np.empty(n, dtype=np.int32)
         search._label_and_sum(coarse, totals, &labels[0])
         self.tried, self.next_trial = left, 2
         return self._make_of(centers, labels, left)

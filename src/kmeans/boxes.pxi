@@ -81,8 +81,8 @@ cdef class BoxSearch(PartsSearch):
     """The same over rows ordered by a k-d tree, with centers dropped for whole boxes of rows.
 
     If more than a share of `most_pairs` of the pairs of rows and centers are left in the first of all iterations, all are
-    compared from then on. Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a thread, k p numbers of
-    8 bytes for every level of the tree.
+    compared from then on. Takes 4 bytes a row and a copy of the rows and their weights, in float64 or else float32; a
+    thread, k p numbers of 8 bytes for every level of the tree.
     """
 
     cdef:

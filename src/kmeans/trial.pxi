@@ -97,6 +97,24 @@ cdef double left_by_balls(const matrix* points, const int32_t* labels, ptrdiff_t
     return pairs / rows
 
 
+cdef matrix sample_of(const matrix* points, ptrdiff_t rows) noexcept:
+    """So many of the rows, or some more, evenly spaced."""
+    cdef matrix sample = points[0]
+    cdef ptrdiff_t step = step_without_period(points.n_rows // rows)
+    sample.n_rows, sample.row_stride = 1 + (points.n_rows - 1) // step, step * points.row_stride
+    return sample
+
+
+cdef int label_sample(PlainSearch search, const matrix* sample, const double[:, ::1] centers, int32_t* labels) except -1:
+    """The nearest center of each row of a sample of the search's points."""
+    cdef ptrdiff_t n = sample.n_rows, at
+    centers_table_fill(&search.table, &centers[0, 0])
+    for at in range(0, n, search.rows):
+        lloyd_chunk(&search.table, sample, NULL, at, min(at + search.rows, n), search.scratch, <double*>search.partials,
+                    labels)
+    return 0
+
+
 @cython.final
 cdef class TrialSearch(PlainSearch):
     """The same until `otherwise` returns another search, which stays, as there prove to be clusters.
@@ -115,23 +133,18 @@ cdef class TrialSearch(PlainSearch):
     def __cinit__(self, points, const double[::1] weights, ptrdiff_t k, int n_threads, otherwise):
         if otherwise is None:
             raise ValueError("otherwise must be given: what calls for another search")
-        cdef ptrdiff_t n = self.points.n_rows, rows = max(<ptrdiff_t>TRIAL_ROWS, n // (TRIAL_SHARE * k)), step
-        step = step_without_period(n // (min(rows, <ptrdiff_t>TRIAL_MOST_ROWS) * k))
-        self.sample = self.points
-        self.sample.n_rows, self.sample.row_stride = 1 + (n - 1) // step, step * self.points.row_stride
+        cdef ptrdiff_t rows = max(<ptrdiff_t>TRIAL_ROWS, self.points.n_rows // (TRIAL_SHARE * k))
+        self.sample = sample_of(&self.points, min(rows, <ptrdiff_t>TRIAL_MOST_ROWS) * k)
         self.otherwise = otherwise
         self.iteration, self.next_trial = 0, 1
 
     cdef int _ask(self, const double[:, ::1] centers) except -1:
         """Look for clusters among the sample, and for the other search if there are any."""
-        cdef ptrdiff_t n = self.sample.n_rows, at
+        cdef ptrdiff_t n = self.sample.n_rows
         cdef double left
         cdef int32_t* labels = <int32_t*>scratch_allocate(n * sizeof(int32_t))
         try:
-            centers_table_fill(&self.table, &centers[0, 0])
-            for at in range(0, n, self.rows):
-                lloyd_chunk(&self.table, &self.sample, NULL, at, min(at + self.rows, n), self.scratch,
-                            <double*>self.partials, labels)
+            label_sample(self, &self.sample, centers, labels)
             left = left_by_balls(&self.sample, labels, self.k, &centers[0, 0], self.k, TRIAL_LABELS, 1)
         finally:
             scratch_free(labels)
