@@ -10,7 +10,7 @@ static inline ptrdiff_t trial_row(ptrdiff_t i, ptrdiff_t step) {
 }
 
 /* Adds the sampled rows [start, stop) that have wanted labels to the `found` ones in `rows`, and returns how many these are
- * then. slots: k, the place of each label among the wanted ones, or -1. One more row than there are may be written. */
+ * then. slots: the place of each label among the wanted ones, or -1. One more row than there are may be written. */
 static inline ptrdiff_t trial_collect(const int32_t *labels, ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step,
                                       const int32_t *slots, uint32_t *rows, ptrdiff_t found) {
     for (ptrdiff_t i = start; i < stop; i++) {
